@@ -242,10 +242,7 @@ impl Client {
                 Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, log, retry)),
             },
         };
-        let ended = match handled {
-            Ok(response) => respond(setting, incoming, client.writer, log, response).await,
-            Err(gone) => gone,
-        };
+        let ended = respond(setting, incoming, client.writer, log, handled).await;
         if log.is_copied
             && let Some(route) = log.route
         {
@@ -392,14 +389,18 @@ fn text_of(peer: Peer) -> String {
     }
 }
 
-/// Sends a response, and what may take its place; tells how the request ended with that.
+/// Sends a response, and what may take its place, unless the client has gone before; tells how the request ended with that.
 async fn respond<'x, 'c>(
     setting: Setting<'x>,
     incoming: Incoming<'x, 'c>,
     writer: &mut ResponseWriter<'c>,
     log: &mut RequestLog,
-    response: Response<'x, 'c>,
+    handled: Result<Response<'x, 'c>, Ended>,
 ) -> Ended {
+    let response = match handled {
+        Ok(response) => response,
+        Err(gone) => return gone,
+    };
     log.keep_fields(setting.view, |name| response.head.value(name));
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {

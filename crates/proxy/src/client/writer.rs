@@ -10,9 +10,9 @@ mod wait;
 mod whole;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::IoSlice;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use std::time::Duration;
 use evenkeel_http2::Code;
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
+use pin_project_lite::pin_project;
 use tokio::sync::mpsc;
 
 pub use self::http2::ToHttp2;
@@ -93,6 +94,37 @@ pub struct Interim {
     pub status: u16,
     /// Its field lines.
     pub lines: Vec<u8>,
+}
+
+pin_project! {
+    /// Work that ends early if the client is gone. No async function, because that would take the room of its work twice.
+    #[derive(Debug)]
+    #[project = UnlessGoneProjection]
+    pub struct UnlessGone<'w, 'c, F> {
+        writer: &'w mut ResponseWriter<'c>,
+        serves_half_closed: bool,
+        look_again: Option<Time>,
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F: Future> Future for UnlessGone<'_, '_, F> {
+    type Output = Result<F::Output, WriteError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let UnlessGoneProjection { writer, serves_half_closed, look_again, work } = self.project();
+        if let Poll::Ready(output) = work.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        let gone = match &mut writer.way {
+            Way::Http1(io) if *serves_half_closed => io.poll_failed(cx),
+            Way::Http1(io) => poll_ended(io, &mut writer.wait.timer, writer.worker.clock, look_again, cx),
+            Way::Http2(stream) => stream.poll_failed(cx),
+            Way::Fetch(_) => Poll::Pending,
+        };
+        gone.map(|()| Err(WriteError::Failed))
+    }
 }
 
 impl<'c> ResponseWriter<'c> {
@@ -199,8 +231,8 @@ impl<'c> ResponseWriter<'c> {
     ///
     /// # Errors
     /// The client is gone.
-    pub async fn unless_gone<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
-        self.unless(self.serves_half_closed, work).await
+    pub fn unless_gone<F: Future>(&mut self, work: F) -> UnlessGone<'_, 'c, F> {
+        UnlessGone { serves_half_closed: self.serves_half_closed, writer: self, look_again: None, work }
     }
 
     /// The same, and a client of HTTP/1.1 that has ended its side is taken to have left on every listener. Most have; and
@@ -208,32 +240,8 @@ impl<'c> ResponseWriter<'c> {
     ///
     /// # Errors
     /// The client has left.
-    pub async fn unless_left<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
-        self.unless(false, work).await
-    }
-
-    async fn unless<F: Future>(
-        &mut self,
-        serves_half_closed: bool,
-        work: F,
-    ) -> Result<F::Output, WriteError> {
-        let mut work = pin!(work);
-        let mut look_again = None;
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            let gone = match &mut self.way {
-                Way::Http1(io) if serves_half_closed => io.poll_failed(cx),
-                Way::Http1(io) => {
-                    poll_ended(io, &mut self.wait.timer, self.worker.clock, &mut look_again, cx)
-                }
-                Way::Http2(stream) => stream.poll_failed(cx),
-                Way::Fetch(_) => Poll::Pending,
-            };
-            gone.map(|()| Err(WriteError::Failed))
-        })
-        .await
+    pub fn unless_left<F: Future>(&mut self, work: F) -> UnlessGone<'_, 'c, F> {
+        UnlessGone { serves_half_closed: false, ..self.unless_gone(work) }
     }
 
     /// Sends an interim response (RFC 9110, 15.2), whose lines `fields` writes. Not to HTTP/1.0 clients.

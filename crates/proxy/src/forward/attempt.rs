@@ -46,7 +46,7 @@ pub async fn attempt<'x, 'c>(
     let mut is_second = false;
     loop {
         let asked = match of.asked.take() {
-            Some(asked) => Ok(asked),
+            Some(asked) => Ok(*asked),
             None => ask(of, leg, (chosen, is_second), client, log).await,
         };
         let tried = match asked {
@@ -66,7 +66,7 @@ pub async fn attempt<'x, 'c>(
     }
 }
 
-/// Sends the request to a server, over a kept connection if there is one and this is not the `second` that it gets.
+/// Sends the request to a server, over a kept connection if there is one and this is not the second that it gets.
 ///
 /// # Errors
 /// It could not be sent, or the client has left meanwhile (`None`).
@@ -79,11 +79,7 @@ async fn ask<'x, 'c>(
 ) -> Result<Asked<'x, 'c>, Option<Failed>> {
     let Incoming { request, .. } = of.incoming;
     let upstream = of.target.upstream(chosen.server);
-    let kept = if is_second { None } else { upstream.kept(&request.host, request.sender, request.started) };
-    let link = match kept {
-        Some(link) => link,
-        None => opened(&of.target, upstream, request, client, log).await.ok_or(None)??,
-    };
+    let link = link(&of.target, (upstream, is_second), request, client, log).await.ok_or(None)??;
     if of.admission.handle_connected(leg) {
         Box::pin(of.discard_deferred()).await;
     }
@@ -91,14 +87,18 @@ async fn ask<'x, 'c>(
     started.map_err(|error| Some(failed(of, error, (false, false))))
 }
 
-/// A connection to a server that is opened for a request; `None` if the client leaves meanwhile.
-async fn opened(
+/// A connection to a server: a kept one, unless it is the second for a request, or one that is opened; `None` if the client
+/// leaves meanwhile.
+async fn link(
     target: &Target<'_>,
-    upstream: &Upstream,
+    (upstream, is_second): (&Upstream, bool),
     request: &Request<'_>,
     client: &mut ToClient<'_, '_>,
     log: &mut RequestLog,
 ) -> Option<Result<Link, Failed>> {
+    if !is_second && let Some(kept) = upstream.kept(&request.host, request.sender, request.started) {
+        return Some(Ok(kept));
+    }
     let connecting = pin!(connect(target, upstream, request.asker(), client.timer));
     let (link, took) = client.writer.unless_gone(connecting).await.ok()?;
     log.connect = Some(log.connect.unwrap_or_default() + took);
@@ -156,15 +156,14 @@ pub async fn start<'x, 'c>(
     let path = rewrite(route, &asked);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     let parts = [&*path, mark, query];
-    let mut lines = worker.buffers.medium();
-    write_head(&mut lines, target, chosen.server, request, (&asked, parts), framing);
     let mut head = OutgoingHead {
-        lines,
+        lines: worker.buffers.medium(),
         method: request.method,
         target: parts,
         is_secure: upstream.is_secure(),
         upgrade: request.upgrade.filter(|_| is_short),
     };
+    write_head(&mut head.lines, target, chosen.server, request, (&asked, parts), framing);
     let passage = passage(target, request);
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
     let mut trip = RoundTrip::over(worker.surroundings(view.response_heads), link);

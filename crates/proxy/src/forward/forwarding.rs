@@ -28,8 +28,8 @@ pub struct Forwarding<'x, 'c> {
     pub terms: Terms<'x, Request<'x>>,
     /// What admission has said and was not done yet.
     pub step: Option<Step>,
-    /// The server that a plain exchange has asked, at that step.
-    pub asked: Option<Asked<'x, 'c>>,
+    /// The server that a plain exchange has asked, at that step. In a box, because it is seldom.
+    pub asked: Option<Box<Asked<'x, 'c>>>,
     /// Which servers get it, and what it holds meanwhile.
     pub admission: Admission,
     /// A response that is passed on if no other comes.
@@ -95,7 +95,7 @@ impl<'x, 'c> Forwarding<'x, 'c> {
     pub fn begun(begun: BegunForwarding<'x>, incoming: Incoming<'x, 'c>) -> Self {
         let BegunForwarding { target, admission, step, asked } = begun;
         let terms = target.terms(incoming.request, prepare(&target, incoming));
-        let (step, asked) = (Some(step), asked.map(|asked| resume(&target, asked, incoming)));
+        let (step, asked) = (Some(step), asked.map(|asked| Box::new(resume(&target, asked, incoming))));
         Self { target, incoming, terms, step, asked, admission, deferred: None, last: None }
     }
 

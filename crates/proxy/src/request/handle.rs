@@ -59,31 +59,35 @@ pub async fn handle<'x, 'c>(
             return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
     }
-    let response = match plan::act(snapshot, &taken, request, || worker.random()) {
-        Ok(Act::Respond(respond)) => answer::respond(worker, respond),
-        Ok(Act::Redirect { status, location }) => answer::redirect(worker, status, &location),
-        Ok(Act::Files { files, path }) => match files::at_once(worker, request, (files, &path), log) {
-            Some(response) => response,
-            // In a box, because it is seldom and large.
-            None => Box::pin(files::find(worker, incoming, (files, path), client.writer, log)).await?,
-        },
-        Ok(Act::Forward(pool)) => {
-            let pool = setting.pool.get_or_init(|| view.pool_now(pool));
-            let target = Target::new(worker, view, route, pool, request);
-            log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
-            let outcome = match &route.cache {
-                None => forward(&mut Forwarding::new(target, incoming), client, log).await,
-                Some(rules) => match cache::look(setting, (rules, position), pool, target, incoming, log) {
-                    Looked::Answered(outcome) => outcome,
-                    // In a box, because a cache has most of what it is asked for.
-                    looked => Box::pin(cache::answer(looked, (target, incoming), client, log)).await,
-                },
+    let finished = |response| Ok(finish(setting, request, taken, response));
+    let pool = match plan::act(snapshot, &taken, request, || worker.random()) {
+        Ok(Act::Forward(pool)) => pool,
+        Ok(Act::Respond(respond)) => return finished(answer::respond(worker, respond)),
+        Ok(Act::Redirect { status, location }) => {
+            return finished(answer::redirect(worker, status, &location));
+        }
+        Ok(Act::Files { files, path }) => {
+            let response = match files::at_once(worker, request, (files, &path), log) {
+                Some(response) => response,
+                // In a box, because it is seldom and large.
+                None => Box::pin(files::find(worker, incoming, (files, path), client.writer, log)).await?,
             };
-            return of_outcome(setting, incoming, client.writer, log, taken, outcome);
+            return finished(response);
         }
         Err(denied) => return Ok(deny(setting, incoming, client.writer, log, denied)),
     };
-    Ok(finish(setting, request, taken, response))
+    let pool = setting.pool.get_or_init(|| view.pool_now(pool));
+    let target = Target::new(worker, view, route, pool, request);
+    log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
+    let outcome = match &route.cache {
+        None => forward(&mut Forwarding::new(target, incoming), client, log).await,
+        Some(rules) => match cache::look(setting, (rules, position), pool, target, incoming, log) {
+            Looked::Answered(outcome) => outcome,
+            // In a box, because a cache has most of what it is asked for.
+            looked => Box::pin(cache::answer(looked, (target, incoming), client, log)).await,
+        },
+    };
+    of_outcome(setting, incoming, client.writer, log, taken, outcome)
 }
 
 /// Goes on with a request that a plain exchange has begun.

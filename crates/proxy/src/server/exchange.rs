@@ -87,8 +87,8 @@ impl<'x> RoundTrip<'x> {
         passage: &Passage<'x>,
         timer: &mut Timer,
     ) -> Result<Sending<'x, 'c>, ServerError> {
-        let around = self.around;
-        let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, *passage, around.clock)));
+        let clock = self.around.clock;
+        let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, *passage, clock)));
         match &self.link {
             Link::Http1(Connection { io, .. }) => {
                 let lines = std::mem::take(&mut head.lines);
@@ -96,14 +96,14 @@ impl<'x> RoundTrip<'x> {
                     return Ok(going(body, Out::Http1(Rc::clone(io), lines)));
                 }
                 let written = timer.write_all(passage.stall, io, &mut [IoSlice::new(&lines)]).await;
-                around.buffers.give(lines);
+                self.around.buffers.give(lines);
                 Ok(Sending::Done(written.map_err(|_| UploadError::Server)))
             }
             Link::Http2(_) => {
                 self.asks_for_tunnel = head.upgrade.is_some();
                 let ends = rest.is_none() && head.upgrade.is_none();
                 let opened = Box::pin(open_stream(&self.link, head, ends, passage.stall, timer)).await;
-                around.buffers.give(std::mem::take(&mut head.lines));
+                self.around.buffers.give(std::mem::take(&mut head.lines));
                 let stream = opened?;
                 let out = rest.map(|body| (body, Out::Http2(Rc::clone(&stream))));
                 self.stream = Some(stream);

@@ -5,12 +5,13 @@
 
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
+use pin_project_lite::pin_project;
 use tokio::task::coop;
 use tokio::time::Sleep;
 
@@ -54,6 +55,19 @@ pub struct Timer {
     armed: Option<Box<Armed>>,
 }
 
+pin_project! {
+    /// Work that a limit may cut short. No async function, because that would take the room of its work twice.
+    #[derive(Debug)]
+    #[project = WithinProjection]
+    pub struct Within<'t, F> {
+        timer: &'t mut Timer,
+        limit: Limit,
+        deadline: Option<Time>,
+        #[pin]
+        work: F,
+    }
+}
+
 /// A timer in the runtime's wheel.
 #[derive(Debug)]
 struct Armed {
@@ -71,20 +85,8 @@ impl Timer {
     }
 
     /// Waits for `work`, which the limit may cut short. Reads the clock only when there is something to wait for.
-    pub async fn within<F: Future>(&mut self, limit: Limit, work: F) -> Result<F::Output, Elapsed> {
-        let mut work = pin!(work);
-        let mut deadline = None;
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            let deadline = *deadline.get_or_insert_with(|| {
-                let after = limit.since.unwrap_or_else(|| self.clock.now()) + limit.after;
-                limit.at_most.map_or(after, |at_most| after.min(at_most))
-            });
-            self.poll_until(cx, deadline).map(|()| Err(Elapsed))
-        })
-        .await
+    pub fn within<F: Future>(&mut self, limit: Limit, work: F) -> Within<'_, F> {
+        Within { timer: self, limit, deadline: None, work }
     }
 
     /// Writes all of `slices`; only a stretch of time in which nothing at all could be written ends it early.
@@ -142,6 +144,22 @@ impl Timer {
             armed.set(deadline, instant(deadline));
         }
         Poll::Pending
+    }
+}
+
+impl<F: Future> Future for Within<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let WithinProjection { timer, limit, deadline, work } = self.project();
+        if let Poll::Ready(output) = work.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        let deadline = *deadline.get_or_insert_with(|| {
+            let after = limit.since.unwrap_or_else(|| timer.clock.now()) + limit.after;
+            limit.at_most.map_or(after, |at_most| after.min(at_most))
+        });
+        timer.poll_until(cx, deadline).map(|()| Err(Elapsed))
     }
 }
 
