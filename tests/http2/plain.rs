@@ -9,7 +9,7 @@ use crate::support::h2::frames::{
     Code, Frame, data, flag, headers, kind, rst_stream, setting, settings, window_update,
 };
 use crate::support::h2::{Peer, balancer, fields};
-use crate::support::{Client, Evenkeel, Gate, Origin, answer, eventually, ok, pool};
+use crate::support::{Client, Evenkeel, Gate, Origin, answer, chunked, eventually, ok, pool};
 
 /// A client that asks over one stream after the other.
 struct Streams {
@@ -103,7 +103,7 @@ impl Seen {
 }
 
 /// Requests, of which the first segment of the path says how they are answered.
-const REQUESTS: [(&str, &str, &[fields::Field], Option<&str>); 15] = [
+const REQUESTS: [(&str, &str, &[fields::Field], Option<&str>); 19] = [
     ("GET", "/ok?a=1&b", &[("user-agent", "me"), ("referer", "there"), ("accept", "*/*")], None),
     ("GET", "/ok", &[("x-forwarded-for", "1.2.3.4"), ("te", "trailers"), ("x-request-id", "mine")], None),
     ("GET", "/ok", &[("cookie", "a=1"), ("cookie", "b=2")], None),
@@ -117,6 +117,10 @@ const REQUESTS: [(&str, &str, &[fields::Field], Option<&str>); 15] = [
     ("GET", "/empty", &[], None),
     ("GET", "/unmodified", &[], None),
     ("GET", "/chunked", &[], None),
+    ("HEAD", "/chunks", &[], None),
+    ("GET", "/chunks", &[], None),
+    ("GET", "/no-chunks", &[], None),
+    ("GET", "/spelled", &[], None),
     ("GET", "/interim", &[], None),
     ("GET", "/error", &[], None),
 ];
@@ -132,6 +136,11 @@ fn respond(path: &str) -> String {
         "/unmodified" => "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\netag: \"e\"\r\n\r\n".into(),
         "/chunked" => {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: 1\r\n\r\n".into()
+        }
+        "/chunks" => chunked(&["abc", &"0".repeat(1_000), "\r\n"], ""),
+        "/no-chunks" => chunked(&[], ""),
+        "/spelled" => {
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0A;x\r\n0123456789\r\n0\r\n\r\n".into()
         }
         "/interim" => format!("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n{}", ok("late")),
         "/error" => answer(500, "", "wrong"),
@@ -171,8 +180,8 @@ fn see(
 fn a_plain_stream_gets_what_it_would_get_in_the_general_path() {
     let origin = Origin::answering(|request| {
         let whole = respond(request.target().split('?').next().unwrap());
-        let is_head = request.method() == "HEAD";
-        if is_head { whole.trim_end_matches("fine").into() } else { whole }
+        let head = whole.find("\r\n\r\n").unwrap() + 4;
+        if request.method() == "HEAD" { whole[..head].into() } else { whole }
     });
     // A listener that serves clients whose side has ended is none for plain exchanges.
     let evenkeel = Evenkeel::start(&format!(

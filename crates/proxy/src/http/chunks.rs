@@ -255,7 +255,7 @@ impl Decoder {
 }
 
 /// The bytes of data in a chunked body that is all of `body`, if it is written as this crate writes one, and without trailers: then it
-/// can be passed on as it is.
+/// can be passed on as it is, or [without its chunks](keep_data).
 pub fn data_as_written(body: &[u8]) -> Option<u64> {
     // Room for the empty line behind the last chunk, and for no trailer.
     let mut decoder = Decoder::new(Framing::Chunked, b"\r\n".len());
@@ -279,6 +279,18 @@ pub fn data_as_written(body: &[u8]) -> Option<u64> {
         data += size as u64;
         (rest, ends_line) = (&content[size..], b"\r\n");
     }
+}
+
+/// Leaves nothing of a chunked body but its data. The body begins at `start`, and all of it is there.
+pub fn keep_data(buf: &mut Vec<u8>, start: usize) {
+    let mut decoder = Decoder::new(Framing::Chunked, b"\r\n".len());
+    let (mut read, mut kept) = (start, start);
+    while let Ok(Step::Data { start, end }) = decoder.step(&buf[read..]) {
+        buf.copy_within(read + start..read + end, kept);
+        kept += end - start;
+        read += end;
+    }
+    buf.truncate(kept);
 }
 
 /// Takes as much of `left` as `rest` holds: where it ends in the input, and what is left then.

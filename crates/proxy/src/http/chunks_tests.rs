@@ -140,3 +140,18 @@ fn a_body_that_is_written_as_ours_can_be_passed_on_as_it_is() {
         assert_eq!(data_as_written(body.as_bytes()), data, "{body:?}");
     }
 }
+
+#[test]
+fn of_a_whole_body_its_data_can_be_kept() {
+    for (body, data) in [
+        ("0\r\n\r\n", ""),
+        ("3\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("3\r\nabc\r\n10\r\n0123456789abcdef\r\n1\r\n\n\r\n0\r\n\r\n", "abc0123456789abcdef\n"),
+        ("a\r\n0\r\n\r\n3\r\nab\r\n0\r\n\r\n", "0\r\n\r\n3\r\nab"),
+    ] {
+        assert_eq!(data_as_written(body.as_bytes()), Some(data.len() as u64), "{body:?}");
+        let mut buf = format!("head{body}").into_bytes();
+        keep_data(&mut buf, 4);
+        assert_eq!(buf, format!("head{data}").into_bytes(), "{body:?}");
+    }
+}

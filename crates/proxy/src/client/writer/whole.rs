@@ -9,6 +9,8 @@ use evenkeel_net::Io;
 
 use super::http2::ToHttp2;
 use super::wait::{ClientWait, Progress};
+use crate::http::chunks::keep_data;
+use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::http::write;
 use crate::http2::Exchange;
@@ -57,9 +59,13 @@ pub async fn send_whole_over(
     stall: Duration,
     response: WholeResponse,
 ) -> (Result<(), WriteError>, Delivered) {
-    let WholeResponse { mut head, framing, answer, body, bytes, permit, .. } = response;
+    let WholeResponse { mut head, framing, mut answer, body, bytes, permit, .. } = response;
     let status = head.status;
-    write::framing(head.out(), framing);
+    match framing {
+        // The end of the stream says how long it is.
+        Framing::Chunked => keep_data(&mut answer, body),
+        framing => write::framing(head.out(), framing),
+    }
     let begun = exchange.respond_whole(status, head.lines(), &answer[body..]);
     worker.buffers.give(head.into_bytes());
     let sent = match begun {

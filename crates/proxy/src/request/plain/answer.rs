@@ -104,7 +104,7 @@ fn read_whole(
     let bytes = match framing {
         Framing::Empty => is_whole(0),
         Framing::Length(length) => is_whole(length),
-        Framing::Chunked if request.version == Version::Http11 => data_as_written(body),
+        Framing::Chunked if request.version != Version::Http10 => data_as_written(body),
         Framing::Chunked | Framing::UntilClose => None,
     };
     Some(WholeAnswer { head, framing, bytes: bytes? })
