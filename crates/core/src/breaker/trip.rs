@@ -66,6 +66,9 @@ impl Trip {
             return None;
         }
         self.window.count(failed, circuit::is_slow(settings, took), settings.window, now);
+        if self.window.is_spotless() {
+            return None;
+        }
         let tally = self.window.tally(settings.window, now);
         circuit::verdict(tally, of, settings)?;
         let mut circuit = self.lock();

@@ -41,6 +41,12 @@ impl Window {
         });
     }
 
+    /// True if nothing that it still holds has failed or was slow: then no share of that can be too large.
+    pub fn is_spotless(&self) -> bool {
+        let all = self.0.iter().fold(0, |all, bucket| all | bucket.load(Relaxed));
+        all & u64::from(u32::MAX) == 0
+    }
+
     /// What has ended within `length` before `now`.
     pub fn tally(&self, length: Duration, now: Time) -> Tally {
         let latest = epoch(length, now);
@@ -92,6 +98,19 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_or_a_slow_end_is_a_spot_until_its_bucket_begins_anew() {
+        for (failed, slow) in [(true, false), (false, true)] {
+            let window = Window::default();
+            window.count(false, false, LENGTH, Time::ZERO);
+            assert!(window.is_spotless());
+            window.count(failed, slow, LENGTH, Time::ZERO);
+            assert!(!window.is_spotless());
+            window.count(false, false, LENGTH, Time::ZERO + LENGTH);
+            assert!(window.is_spotless());
+        }
+    }
+
+    #[test]
     fn nothing_is_lost_between_workers() {
         let window = Window::default();
         std::thread::scope(|scope| {
@@ -119,6 +138,7 @@ mod tests {
                 let count = |one: fn(&(u64, bool, bool)) -> bool| within().filter(|end| one(end)).count() as u32;
                 let expected = Tally { ended: count(|_| true), failed: count(|e| e.1), slow: count(|e| e.2) };
                 prop_assert_eq!(window.tally(LENGTH, Time::from_millis(now_ms)), expected);
+                prop_assert!(!window.is_spotless() || expected.failed + expected.slow == 0);
             }
         }
     }

@@ -58,6 +58,13 @@ impl Gcra {
         }
     }
 
+    /// How a bucket stands from which a token was taken: as [`look`](Self::look) would find it, without a division.
+    pub fn after(&self, before: Standing) -> Standing {
+        // One that was full gets its first token back; to others the next one comes when it would have come.
+        let next = if before.next.is_zero() { self.duration(self.interval) } else { before.next };
+        Standing { refused: false, remaining: before.remaining - 1, next }
+    }
+
     /// Takes a token, which must be there.
     pub fn take(&self, tat: Tat, now: Time) -> Tat {
         Tat(tat.0.max(self.units(now)) + self.interval)
@@ -114,11 +121,13 @@ mod tests {
 
     /// Asks for one token; true if there was one.
     fn ask(gcra: &Gcra, tat: &mut Tat, now: Time) -> bool {
-        let allowed = !gcra.look(*tat, now).refused;
-        if allowed {
+        let standing = gcra.look(*tat, now);
+        if !standing.refused {
             *tat = gcra.take(*tat, now);
+            let after = Standing { refused: false, ..gcra.look(*tat, now) };
+            assert_eq!(gcra.after(standing), after);
         }
-        allowed
+        !standing.refused
     }
 
     /// The usual meaning: a bucket that is filled as time goes by, in exact arithmetic.

@@ -123,7 +123,7 @@ pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) 
             let tat = limiter.gcra.take(places.get(*key), now);
             let forgot = places.set(*key, tat, &limiter.gcra, now);
             verdict.forgot |= Mask::from(forgot) << position;
-            *standing = Standing { refused: false, ..limiter.gcra.look(tat, now) };
+            *standing = limiter.gcra.after(*standing);
         }
     }
     verdict
