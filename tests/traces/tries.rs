@@ -1,7 +1,7 @@
 //! A span for each try: retries, hedges, and what became of each.
 
 use crate::support::collector::Span;
-use crate::support::{Collector, Evenkeel, Gate, Origin, answer, pool};
+use crate::support::{Collector, Evenkeel, Gate, Origin, answer, eventually, pool};
 
 #[test]
 fn each_retry_is_a_span_of_its_own() {
@@ -94,4 +94,26 @@ fn a_client_that_leaves_ends_its_trace() {
     request.assert_has(&[("evenkeel.ended", "client_aborted"), ("error.type", "client_aborted")]);
     assert_eq!((tries.len(), request.has("http.response.status_code")), (1, None));
     gate.open();
+}
+
+#[test]
+fn a_try_at_a_server_that_came_with_a_reload_names_that_server() {
+    let collector = Collector::start();
+    let (late, added) = (Origin::refusing("late"), Origin::named("added"));
+    let keys = "wait_for_server = \"30s\"\nhealth = { kind = \"tcp\", interval = \"20ms\", timeout = \"100ms\", fall = 1 }";
+    let config = |servers: &[&Origin]| {
+        let route = "[[route]]\npool = \"app\"\n";
+        format!("{}{route}{}", collector.tracing("sample = \"100%\""), pool(servers, keys))
+    };
+    let evenkeel = Evenkeel::start(&config(&[&late]));
+    evenkeel.wait_for_state("late", "down");
+    let mut client = evenkeel.client();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    eventually("it waits", || evenkeel.metric("evenkeel_pool_waiting_for_server", &["pool=\"app\""]) == 1.0);
+    // Its position is none in the pool that the request came to.
+    assert_eq!(evenkeel.reload(&config(&[&late, &added])).status, 200);
+    assert_eq!(client.answer("GET").text(), "added");
+    let (_, tries) = collector.trace(|span| span.has("evenkeel.server") == Some("added"));
+    let [only] = &tries[..] else { panic!("{tries:?}") };
+    only.assert_has(&[("evenkeel.server", "added"), ("http.response.status_code", "200")]);
 }
