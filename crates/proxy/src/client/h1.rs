@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
-use crate::request::plain::{Flight, Start, send};
+use crate::request::plain::{Start, send};
 use crate::request::setting::Setting;
 use crate::response::WholeResponse;
 use crate::worker::timer::{Limit, Timer};
@@ -349,24 +348,10 @@ async fn plain<'x>(
     log: &mut RequestLog,
 ) -> Result<WholeResponse, Start<'x>> {
     let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
-    let (mut buf, mut wait) = (Vec::new(), (client, timer));
-    match poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await {
+    let mut buf = Vec::new();
+    match poll_fn(|cx| flight.poll_answer(cx, &mut buf, timer, |cx| client.poll_come(cx))).await {
         Some(read) => flight.answer(request, (buf, read), log),
         None => Err(flight.goes_on((buf, None))),
-    }
-}
-
-/// Reads the answer to a plain request; `None` if it has not come in time, or something has come from the client.
-fn poll_answer(
-    flight: &mut Flight<'_>,
-    (client, timer): &mut (&Io, &mut Timer),
-    buf: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<io::Result<usize>>> {
-    match flight.poll_read(cx, buf) {
-        Poll::Pending if client.poll_come(cx).is_ready() => Poll::Ready(None),
-        Poll::Pending => timer.poll_until(cx, flight.due()).map(|()| None),
-        read => read.map(Some),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plain exchange, whatever version the client speaks: a request that came whole goes over a kept connection to a server
-//! that answers in one read. Two steps without a wait: [`send`], and [`Flight::answer`]. The wait between them, and the way
-//! to the client, belong to the protocol. What turns out to be more than that goes on in the general path from where it
+//! that answers in one read. Two steps without a wait: [`send`], and [`Flight::answer`]; between them [`Flight::poll_answer`]. How
+//! the client leaves meanwhile, and the way to it, belong to its protocol. What turns out to be more than that goes on in the general path from where it
 //! stands; all that is decided here, the same functions decide there.
 
 mod answer;
@@ -22,6 +22,7 @@ use crate::forward::target::Target;
 use crate::request::admit::Refusal;
 use crate::server::Connection;
 use crate::server::error::ServerError;
+use crate::worker::timer::Timer;
 
 /// A request that its server has, and all that it holds while it waits.
 pub struct Flight<'x> {
@@ -67,13 +68,24 @@ pub struct Begun<'x> {
 }
 
 impl<'x> Flight<'x> {
-    /// When the answer must be there. The general path knows what is to be done if it is not.
-    pub fn due(&self) -> Time {
-        self.due
+    /// Waits for the answer, and reads it into `buf`. `None` if it has not come in time, or `poll_client` says that the client has
+    /// left or sent more: the general path knows what is to be done then.
+    pub fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        timer: &mut Timer,
+        poll_client: impl FnOnce(&mut Context<'_>) -> Poll<()>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        match self.poll_read(cx, buf) {
+            Poll::Pending if poll_client(cx).is_ready() => Poll::Ready(None),
+            Poll::Pending => timer.poll_until(cx, self.due).map(|()| None),
+            read => read.map(Some),
+        }
     }
 
     /// Reads the answer, into a buffer that is taken only when there is something to read.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let (worker, io) = (self.target.worker, &self.connection.io);
         let size = worker.unsent.head_size();
         // Nothing comes as quick as that. Later, what has come is what has woken the task: it need not be asked for.

@@ -2,10 +2,9 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use evenkeel_config::Listener;
 use evenkeel_http2::{Code, Head, StreamError};
@@ -26,7 +25,7 @@ use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::{Delivered, RequestLog};
-use crate::request::plain::{Flight, Start, send};
+use crate::request::plain::{Start, send};
 use crate::request::setting::Setting;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
@@ -178,8 +177,9 @@ async fn serve_plainly<'x>(
     if !came.1.is_empty() {
         exchange.consume(came.1.len());
     }
-    let (mut buf, mut wait) = (Vec::new(), (&**exchange, timer));
-    let Some(read) = poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await else {
+    let mut buf = Vec::new();
+    let answering = poll_fn(|cx| flight.poll_answer(cx, &mut buf, timer, |cx| exchange.poll_failed(cx)));
+    let Some(read) = answering.await else {
         return Err(flight.goes_on((buf, None)));
     };
     let answered = flight.answer(request, (buf, read), log)?;
@@ -187,20 +187,6 @@ async fn serve_plainly<'x>(
     let stall = setting.view.listener(setting.listener).timeout.write;
     let (sent, delivered) = send_whole_over(setting.worker, exchange, stall, answered).await;
     Ok((sent, delivered, bytes_in))
-}
-
-/// Reads the answer to a plain request; `None` if it has not come in time, or the client has given the stream up.
-fn poll_answer(
-    flight: &mut Flight<'_>,
-    (exchange, timer): &mut (&Exchange, &mut Timer),
-    buf: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<io::Result<usize>>> {
-    match flight.poll_read(cx, buf) {
-        Poll::Pending if exchange.poll_failed(cx).is_ready() => Poll::Ready(None),
-        Poll::Pending => timer.poll_until(cx, flight.due()).map(|()| None),
-        read => read.map(Some),
-    }
 }
 
 /// Serves a request in the general path, from `start` on; true if the response has been sent to its end.
