@@ -54,7 +54,7 @@ pub enum Body<'x, 'c> {
 pub struct WholeResponse {
     /// Status and fields.
     pub head: Head,
-    /// How the body is delimited. Chunks, which only a client of HTTP/1.1 gets, are written as this crate writes them.
+    /// How the body is delimited. Chunks are written as this crate writes them, and go to clients of HTTP/1.1 as they are.
     pub framing: Framing,
     /// The server's answer, which ends with the body.
     pub answer: Vec<u8>,
