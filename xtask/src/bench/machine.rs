@@ -56,12 +56,13 @@ pub fn raise_open_files() -> u64 {
 }
 
 fn version(program: &Path) -> String {
-    // What the others understand; wrk prints its version with its usage and fails.
     let flag = match program.file_name().and_then(|name| name.to_str()) {
-        Some("evenkeel" | "h2load") => "--version",
+        // wrk prints its version with its usage and fails.
+        Some("nginx" | "haproxy" | "wrk") => "-v",
         Some("openssl") => "version",
         Some("varnishd") => "-V",
-        _ => "-v",
+        // A build of ours may have any name.
+        _ => "--version",
     };
     first_line(Command::new(program).arg(flag))
 }
