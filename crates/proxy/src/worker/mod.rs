@@ -10,6 +10,7 @@ pub mod pipes;
 pub mod pool_view;
 pub mod run;
 pub mod timer;
+pub mod turns;
 pub mod unsent;
 pub mod view;
 
@@ -32,6 +33,7 @@ use self::batch::Batch;
 use self::buffers::Buffers;
 use self::flight::FlightDesk;
 use self::pipes::Pipes;
+use self::turns::Turns;
 use self::unsent::Unsent;
 use self::view::View;
 use crate::files::store::FileStore;
@@ -78,6 +80,8 @@ pub struct Worker {
     pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
     pub unsent: Unsent,
+    /// Which busy connections are at work next.
+    pub turns: Turns,
     /// What compresses its responses.
     pub encoders: Encoders,
     /// What it has done for the flight recorder.
@@ -114,6 +118,7 @@ impl Worker {
             datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent_max(&snapshot, &shared)),
+            turns: Turns::default(),
             encoders: Encoders::default(),
             flight: FlightDesk::default(),
             lateness: Cell::default(),

@@ -83,6 +83,8 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog, traces: WorkerTr
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
     tokio::task::spawn_local(watch_lag(Rc::clone(&worker)));
+    let giver = Rc::clone(&worker);
+    tokio::task::spawn_local(async move { giver.turns.give().await });
     let mut accepting = AcceptingOn::default();
     while let Some(order) = orders.recv().await {
         let Order::Leave { grace, successor } = order else {

@@ -19,6 +19,7 @@ use crate::client::connection::Client;
 use crate::http2::{Exchange, Failure, Session, Turn, Wire};
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
+use crate::worker::turns::Ticket;
 
 /// Exchanges that may be at work, those included whose stream has ended already: so many times the streams.
 const EXCHANGES_FACTOR: usize = 2;
@@ -40,6 +41,7 @@ pub struct Driver {
     watch: Watch,
     timer: Timer,
     exchanges_max: usize,
+    ticket: Ticket,
     /// What has been read, and how much of it was taken.
     input: (Vec<u8>, usize),
     /// True while it keeps no more than an idle connection needs.
@@ -60,9 +62,10 @@ impl Driver {
         let timer = Timer::new(clock);
         let watch = Watch::new(&view.listener(position).timeout, now);
         let (lanes, is_shrunk, input) = (Lanes::new(), false, (early, 0));
+        let ticket = Ticket::default();
         let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
         let client = Rc::new(client);
-        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk })
+        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, ticket, input, is_shrunk })
     }
 
     /// Who serves it.
@@ -98,13 +101,24 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
+        if self.ticket.waits() {
+            return Poll::Pending;
+        }
         self.lanes.enter();
         let polled = self.poll_rounds(cx);
-        self.lanes.leave(cx);
-        polled
+        // One whose turn is over need not be woken by its lanes before the next.
+        let has_more = matches!(polled, Poll::Ready(None)) || !self.lanes.leave(cx);
+        if let Poll::Ready(Some(over)) = polled {
+            return Poll::Ready(over);
+        }
+        if has_more {
+            self.client.worker.turns.wait(&self.ticket, cx);
+        }
+        Poll::Pending
     }
 
-    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
+    /// Is at work for a turn; `None` if that is over before the work is done.
+    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Option<Over>> {
         let now = || self.client.worker.clock.now();
         if self.client.is_to_close() {
             self.session.machine.borrow_mut().leave(now());
@@ -116,25 +130,24 @@ impl Driver {
             self.give_turns(turn);
             let written = self.wire.output_len();
             if let Poll::Ready(Err(_)) = self.wire.poll_flush(cx) {
-                return Poll::Ready(Over::Closed);
+                return Poll::Ready(Some(Over::Closed));
             }
             // What was sent makes room for streams that wait for it.
             let has_sent = self.wire.output_len() < written;
             if self.wire.is_finished() {
-                return Poll::Ready(Over::Closed);
+                return Poll::Ready(Some(Over::Closed));
             }
             match self.poll_read(cx, turn) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(over)) => return Poll::Ready(over),
+                Poll::Ready(Err(over)) => return Poll::Ready(Some(over)),
                 Poll::Pending if has_polled || has_sent => {}
-                Poll::Pending => return self.poll_timers(cx),
+                Poll::Pending => return self.poll_timers(cx).map(Some),
             }
             if turn.is_over() {
                 break;
             }
         }
-        Turn::pass(cx);
-        Poll::Pending
+        Poll::Ready(None)
     }
 
     /// Polls streams that were woken; true if there were some.

@@ -113,17 +113,21 @@ impl<J> Lanes<J> {
         self.ready.is_awake.store(true, Release);
     }
 
-    /// The task has been polled with `cx`, and is woken from here on.
-    pub fn leave(&mut self, cx: &mut Context<'_>) {
+    /// The task has been polled with `cx`, and is woken from here on. False if something was woken meanwhile: then it must be polled
+    /// again, and need not be woken before.
+    #[must_use]
+    pub fn leave(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
             *lock(&self.ready.task) = Some(cx.waker().clone());
         }
         self.ready.is_awake.store(false, Release);
         // In this order, so that none is missed that another thread wakes meanwhile.
-        if !self.woken.is_empty() || !lock(&self.ready.lanes).is_empty() {
-            Turn::pass(cx);
+        let is_done = self.woken.is_empty() && lock(&self.ready.lanes).is_empty();
+        if !is_done {
+            self.enter();
         }
+        is_done
     }
 
     /// Has a lane serve `job` from the next [`poll_ready`](Self::poll_ready) on; yields the lane's key, by which it can be
@@ -188,7 +192,9 @@ impl<J> Lanes<J> {
     pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.enter();
         self.poll_ready(REST_POLLS);
-        self.leave(cx);
+        if !self.leave(cx) {
+            Turn::pass(cx);
+        }
         if self.active == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }
