@@ -100,7 +100,7 @@ fn systems_of_several_sizes_are_compared() {
         assert_eq!(step["latency_rate"], steps[0]["latency_rate"]);
         let parts: Vec<(String, f64)> = serde_json::from_value(step["usage"]["parts"].clone()).unwrap();
         let (_, cores) = parts.into_iter().find(|(part, _)| part == "application servers").unwrap();
-        // Checks of health are not bounded. Without the bound, four connections keep a core busy.
+        // Checks of health are not bounded. Without the bound, one server takes 0.4 of a core here, and two 0.5.
         assert!(cores < 0.1 * step["servers"].as_f64().unwrap() + 0.2, "{step}");
     }
     assert!(fs::read_to_string(results.path().join("scaling.svg")).unwrap().contains("2 servers"));
