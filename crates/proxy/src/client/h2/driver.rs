@@ -214,8 +214,12 @@ impl Driver {
             let is_request = matches!(event, Event::Head { .. } | Event::Refused { .. });
             self.act(event, &head, piece);
             requests += usize::from(is_request);
-            if is_request && requests % BATCH == 0 && turn.is_over() {
-                break Ok(input.len() - rest.len());
+            // With what follows the last of them, which may be its reset: then no server is asked.
+            if requests >= BATCH + usize::from(is_request) {
+                requests = 0;
+                if turn.is_over() {
+                    break Ok(input.len() - rest.len());
+                }
             }
         };
         buffers.http2_head.replace(head);
