@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::Context;
 
 use evenkeel_types::Time;
+use smallvec::SmallVec;
 
 use super::arrivals::Arrival;
 use super::facts::{GiveUp, Leg, Refusal, Role, Step, Terms};
@@ -29,8 +30,8 @@ pub struct Admission<D: Driver> {
     /// What the request holds. With several servers asked, what it holds of each is with the legs of the race.
     pub(super) permit: Option<Permit<D>>,
     pub(super) state: AdmissionState<D>,
-    tried: [usize; TRIES_MAX],
-    count: usize,
+    /// Most requests try one server.
+    tried: SmallVec<[usize; 2]>,
     connect_timeouts: usize,
     /// Servers that were sent the request, those that still have it not counted.
     pub(super) sent: u32,
@@ -84,8 +85,7 @@ impl<D: Driver> Admission<D> {
             gate: Rc::clone(gate),
             permit: None,
             state: AdmissionState::Ready,
-            tried: [0; TRIES_MAX],
-            count: 0,
+            tried: SmallVec::new(),
             connect_timeouts: 0,
             sent: 0,
             retries: 0,
@@ -146,7 +146,7 @@ impl<D: Driver> Admission<D> {
 
     /// Servers that were chosen so far.
     pub fn tried(&self) -> &[usize] {
-        &self.tried[..self.count]
+        &self.tried
     }
 
     /// How many servers were sent the request so far, those that have it now among them.
@@ -233,7 +233,7 @@ impl<D: Driver> Admission<D> {
         }
         let newest = self.queued_since.map(|_| gate.pool_now());
         let pool = newest.as_deref().unwrap_or_else(|| gate.pool());
-        let tried = &self.tried[..self.count];
+        let tried = &self.tried;
         match permit.find(pool, terms.by(), tried, has_queue, now) {
             Found::Full { own, not } if has_queue => {
                 self.queue_for_server(own, not, now).map(|()| Look::Queued)
@@ -270,18 +270,17 @@ impl<D: Driver> Admission<D> {
         if !self.may_go_on() {
             return None;
         }
-        let leg = Leg(self.count as u32);
-        self.tried[self.count] = server;
-        self.count += 1;
+        let leg = Leg(self.tried.len() as u32);
+        self.tried.push(server);
         Some(leg)
     }
 
     pub(super) fn forget_tried(&mut self) {
-        self.count = 0;
+        self.tried.clear();
     }
 
     fn may_go_on(&self) -> bool {
-        self.count < TRIES_MAX && self.connect_timeouts < CONNECT_TIMEOUTS_MAX
+        self.tried.len() < TRIES_MAX && self.connect_timeouts < CONNECT_TIMEOUTS_MAX
     }
 
     pub(super) fn note_connect_timeout(&mut self) {
@@ -319,7 +318,7 @@ impl<D: Driver> Admission<D> {
     /// The pool does not take it. If a server was asked before, what came of that decides.
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Time) -> Step {
         self.state = AdmissionState::Over(GiveUp::Refused(refusal));
-        if self.count > 0 {
+        if !self.tried.is_empty() {
             self.permit.iter_mut().for_each(|permit| permit.leave_server(now));
             return Step::GiveUp(GiveUp::Refused(refusal));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use evenkeel_config::{Config, RateLimit, Route};
 use evenkeel_types::{RouteName, Time};
+use smallvec::{SmallVec, smallvec};
 
 use super::gcra::{Gcra, Standing};
 use super::key;
@@ -15,6 +16,9 @@ use crate::keys::Keys;
 
 /// Limits of one route at most.
 pub const LIMITS_MAX: usize = 8;
+
+/// Something of each limit of a route. Most routes have no more than two.
+type OfEach<T> = SmallVec<[T; 2]>;
 
 /// Some of a route's limits: bit `n` stands for the one at position `n`.
 pub type Mask = u8;
@@ -82,10 +86,10 @@ impl Limits {
 }
 
 /// What a request came to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LimitVerdict {
     /// How each limit stands that was asked, by its position.
-    pub standings: [Option<Standing>; LIMITS_MAX],
+    pub standings: OfEach<Option<Standing>>,
     /// Limits that had to forget a key.
     pub forgot: Mask,
 }
@@ -104,7 +108,7 @@ impl LimitVerdict {
 /// Asks those of a route's limits that are in `mask`. Either each of them has a token for the request and gives it, or
 /// none gives one; a dry run's is given if it has one and the others let the request pass.
 pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) -> LimitVerdict {
-    let mut verdict = LimitVerdict::default();
+    let mut verdict = LimitVerdict { standings: smallvec![None; limits.len()], forgot: 0 };
     let mut held = hold(limits, mask, request);
     for (position, limiter) in limits.iter().enumerate() {
         if let Some((key, places)) = &held[position] {
@@ -155,12 +159,11 @@ type Held<'l> = Option<(u64, MutexGuard<'l, Places>)>;
 /// Takes hold of the keys in all tables. Every thread takes the tables in the order in which they lie in memory, which
 /// is the same when another thread has a route's limits in another order, as after a reload: so no two threads wait for
 /// each other.
-fn hold<'l>(limits: &'l [Arc<Limiter>], mask: Mask, request: &impl Keys) -> [Held<'l>; LIMITS_MAX] {
-    let mut held = [const { None }; LIMITS_MAX];
-    let mut order: [usize; LIMITS_MAX] = std::array::from_fn(|position| position);
-    let order = &mut order[..limits.len().min(LIMITS_MAX)];
+fn hold<'l>(limits: &'l [Arc<Limiter>], mask: Mask, request: &impl Keys) -> OfEach<Held<'l>> {
+    let mut held: OfEach<Held<'l>> = limits.iter().map(|_| None).collect();
+    let mut order: OfEach<usize> = (0..limits.len()).collect();
     order.sort_unstable_by_key(|position| Arc::as_ptr(&limits[*position]));
-    for &mut position in order {
+    for position in order {
         if mask & 1 << position != 0 {
             let limiter = &limits[position];
             let key = key::hash(&limiter.config, request, &limiter.keyed);

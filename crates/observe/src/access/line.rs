@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use evenkeel_types::three_digits;
+
 /// The room that is left. It goes from piece to piece by value, so that it stays in registers.
 #[derive(Debug)]
 #[must_use]
@@ -42,7 +44,7 @@ impl Line<'_> {
         match n {
             // Most numbers of a line are a zero or a one, and one is a status.
             0..10 => self.put(&[b'0' + n as u8]),
-            100..1_000 => self.put(&digits(n)),
+            100..1_000 => self.put(&three_digits(n)),
             _ => self.put(itoa::Buffer::new().format(n).as_bytes()),
         }
     }
@@ -51,7 +53,7 @@ impl Line<'_> {
     #[inline]
     pub(super) fn milliseconds(self, duration: Duration) -> Self {
         let ms = duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()));
-        let [a, b, c] = digits(u64::from(duration.subsec_micros() % 1_000));
+        let [a, b, c] = three_digits(u64::from(duration.subsec_micros() % 1_000));
         match ms {
             // Most take no longer.
             0..10 => self.put(&[b'0' + ms as u8, b'.', a, b, c]),
@@ -75,11 +77,6 @@ impl Line<'_> {
             }
         }
     }
-}
-
-/// Three digits with leading zeros, of a number below 1,000.
-pub(super) fn digits(n: u64) -> [u8; 3] {
-    [n / 100, n / 10 % 10, n % 10].map(|digit| b'0' + (digit % 10) as u8)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write;
 
-use super::line::digits;
+use evenkeel_types::three_digits;
 
 const DAY_S: u64 = 86_400;
 
@@ -32,7 +32,7 @@ impl Stamp {
     pub(super) fn rfc3339(&mut self, unix_ns: u64) -> [u8; 24] {
         self.turn_to(unix_ns);
         let mut text = self.rfc3339;
-        text[20..23].copy_from_slice(&digits(unix_ns % 1_000_000_000 / 1_000_000));
+        text[20..23].copy_from_slice(&three_digits(unix_ns % 1_000_000_000 / 1_000_000));
         text
     }
 

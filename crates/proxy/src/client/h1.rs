@@ -26,6 +26,7 @@ use crate::request::log::RequestLog;
 use crate::request::plain::{Start, send};
 use crate::request::setting::Setting;
 use crate::response::WholeResponse;
+use crate::worker::buffers::ReadSize;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -127,7 +128,8 @@ impl Connection {
         let since = self.rested.unwrap_or_else(|| client.worker.clock.now());
         let due = since + lull.unwrap_or(wait);
         let late = if lull.is_some() { Waited::Lull } else { Waited::Over };
-        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
+        let mut waits = false;
+        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, (input, &mut waits)) {
             Poll::Pending if client.is_to_go() => Poll::Ready(None),
             Poll::Pending => timer.poll_until(cx, due).map(|()| Some(late)),
             come => come.map(Some),
@@ -137,7 +139,7 @@ impl Connection {
         }
         // To go, but there may be a request on its way already.
         let due = client.worker.clock.now() + LAST_REQUEST;
-        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
+        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, (input, &mut waits)) {
             Poll::Pending => timer.poll_until(cx, due).map(|()| Waited::Over),
             come => come,
         });
@@ -175,54 +177,52 @@ impl Connection {
         let head = match self.read_head(view, listener, fields).await {
             Ok(Some(head)) => head,
             Ok(None) => return Next::Close,
-            Err(refusal) => return self.refuse(view, listener, &refusal, None).await,
+            Err(refusal) => return refuse((&self.client, &self.io), view, listener, &refusal, None).await,
         };
         if !listener.http.http1 {
             let refusal = Refusal::new(505, RequestRefusal::Unsupported, "only HTTP/2 is spoken here");
             let refused = Refused { bytes: &self.input, head: &head, fields };
-            return self.refuse(view, listener, &refusal, Some(refused)).await;
+            return refuse((&self.client, &self.io), view, listener, &refusal, Some(refused)).await;
         }
         let mut id = [0; 32];
-        let known_host = self.client.known_host();
-        let owes_continue = Cell::new(false);
-        let worker = &self.client.worker;
-        let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
+        let Self { client, io, timer, input, .. } = self;
+        let (worker, known_host, owes_continue) = (&client.worker, client.known_host(), Cell::new(false));
         let (pool, parents) = (OnceCell::new(), OnceCell::new());
         let (next, surplus, now) = 'served: {
-            let origin = self.client.origin(view, position, &mut id, known_host.as_deref());
+            let origin = client.origin(view, position, &mut id, known_host.as_deref());
             // Stays where it is: it is large.
-            let admitted = admit(&self.input, &head, fields, origin);
+            let admitted = admit(input, &head, fields, origin);
             let request = match &admitted {
                 Ok(request) => request,
                 Err(refusal) => {
-                    let refused = Refused { bytes: &self.input, head: &head, fields };
-                    return self.refuse(view, listener, refusal, Some(refused)).await;
+                    let refused = Refused { bytes: input, head: &head, fields };
+                    return refuse((client, io), view, listener, refusal, Some(refused)).await;
                 }
             };
-            let early = &self.input[head.len..];
+            let early = &input[head.len..];
             let (framing, target, keep_alive) =
-                (request.declared, head.target.of_bytes(&self.input), self.may_stay(request));
+                (request.declared, head.target.of_bytes(input), may_stay(client, request));
             let setting = Setting { worker, view, listener: position, pool: &pool, parents: &parents };
             let mut log = RequestLog::default();
-            self.client.begin(request);
-            let exchange = plain(setting, request, (framing, early), (&self.io, &mut timer), &mut log);
+            client.begin(request);
+            let exchange = plain(setting, request, (framing, early), (io, timer), &mut log);
             let start = match exchange.await {
                 Ok(answered) => {
                     let stays = keep_alive && !worker.is_leaving();
                     let to = (listener.timeout.write, request.version, stays);
                     let used = answered.bytes_in;
-                    let (sent, delivered) = send_whole(worker, &self.io, to, answered).await;
+                    let (sent, delivered) = send_whole(worker, io, to, answered).await;
                     let ends = (sent, delivered, used as u64);
-                    let (ended, now) = self.client.end_plain(setting, target, request, ends, &mut log);
+                    let (ended, now) = client.end_plain(setting, target, request, ends, &mut log);
                     break 'served (after_plain(ended, stays), Surplus::behind(early, used), now);
                 }
                 Err(start) => start,
             };
             owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
-            let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+            let source = FromHttp1::new(io, &worker.buffers, framing, early, view.heads.bytes);
             let limits = body_limits(view, listener);
             let mut body = RefCell::new(Body::new(Source::Http1(source), framing, worker.clock, limits));
-            let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
+            let (way, write) = (Way::Http1(Rc::clone(io)), listener.timeout.write);
             let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
             writer.serves_half_closed = listener.half_close == HalfClose::Serve;
             writer.keep_alive = keep_alive;
@@ -230,26 +230,15 @@ impl Connection {
                 writer.owes_continue = Some(&owes_continue);
                 body.get_mut().awaited = Some(&owes_continue);
             }
-            let mut client = ToClient { writer: &mut writer, timer: &mut timer };
+            let mut to_client = ToClient { writer: &mut writer, timer };
             let incoming = Incoming { request, body: &body };
             let of = (setting, start);
-            let (ended, now) = self.client.handle(of, target, incoming, &mut client, &mut log).await;
+            let (ended, now) = client.handle(of, target, incoming, &mut to_client, &mut log).await;
             after(body.get_mut(), &writer, (ended, now)).await
         };
-        self.timer = timer;
         self.rested = Some(now);
         self.keep_surplus(next, surplus);
         next
-    }
-
-    /// True if the connection may carry another request after this one (RFC 9112, 9.3).
-    fn may_stay(&self, request: &Request<'_>) -> bool {
-        let has = |token| request.values(Known::Connection).any(|value| has_token(value, token));
-        let asked = match request.version {
-            Version::Http11 | Version::Http2 => !has("close"),
-            Version::Http10 => has("keep-alive") && !has("close"),
-        };
-        asked && !self.client.is_to_close()
     }
 
     /// Reads until there is a whole head; `None` when the client closed instead.
@@ -289,22 +278,6 @@ impl Connection {
         }
     }
 
-    /// Answers what never became a request, and ends the connection.
-    async fn refuse(
-        &self,
-        view: &View,
-        listener: &Listener,
-        refusal: &Refusal,
-        refused: Option<Refused<'_>>,
-    ) -> Next {
-        let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
-        let mut writer = ResponseWriter::new(&self.client.worker, way, write, Version::Http11, false);
-        match Box::pin(self.client.refuse(view, &mut writer, refusal, refused)).await {
-            Ended::ClientAborted => Next::Close,
-            _ => Next::Linger,
-        }
-    }
-
     /// What was read beyond this request is the start of the next.
     fn keep_surplus(&mut self, next: Next, surplus: Surplus) {
         match surplus {
@@ -333,6 +306,32 @@ impl Surplus {
     /// What came with a head, behind a body of so many bytes.
     fn behind(early: &[u8], body: usize) -> Self {
         Self::Early(early.len() - body)
+    }
+}
+
+/// True if the connection may carry another request after this one (RFC 9112, 9.3).
+fn may_stay(client: &Client, request: &Request<'_>) -> bool {
+    let has = |token| request.values(Known::Connection).any(|value| has_token(value, token));
+    let asked = match request.version {
+        Version::Http11 | Version::Http2 => !has("close"),
+        Version::Http10 => has("keep-alive") && !has("close"),
+    };
+    asked && !client.is_to_close()
+}
+
+/// Answers what never became a request, and ends the connection.
+async fn refuse(
+    (client, io): (&Client, &Rc<Io>),
+    view: &View,
+    listener: &Listener,
+    refusal: &Refusal,
+    refused: Option<Refused<'_>>,
+) -> Next {
+    let (way, write) = (Way::Http1(Rc::clone(io)), listener.timeout.write);
+    let mut writer = ResponseWriter::new(&client.worker, way, write, Version::Http11, false);
+    match Box::pin(client.refuse(view, &mut writer, refusal, refused)).await {
+        Ended::ClientAborted => Next::Close,
+        _ => Next::Linger,
     }
 }
 
@@ -398,10 +397,10 @@ fn poll_request(
     io: &Io,
     may_be_http2: bool,
     cx: &mut Context<'_>,
-    input: &mut Vec<u8>,
+    (input, waits): (&mut Vec<u8>, &mut bool),
 ) -> Poll<Waited> {
     loop {
-        match ready!(client.worker.buffers.poll_small(io, cx, input)) {
+        match ready!(client.worker.buffers.poll_awaited(ReadSize::Small, io, cx, input, waits)) {
             Ok(0) | Err(_) => return Poll::Ready(Waited::Over),
             Ok(_) => {}
         }

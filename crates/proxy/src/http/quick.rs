@@ -114,21 +114,24 @@ const ONES: u64 = u64::MAX / 255;
 /// The place of the first byte from `at` on whose high bit `found` sets in its word of eight. Finds zeros, and so the end of `bytes`
 /// at the latest.
 #[inline(always)]
-fn first(bytes: &[u8], mut at: usize, found: impl Fn(u64) -> u64) -> usize {
+fn first(bytes: &[u8], at: usize, found: impl Fn(u64) -> u64) -> usize {
     const HIGH: u64 = ONES << 7;
+    // Heads are limited to 1 MiB. In 32 bits, eight more are known to overflow nothing, which need not be looked at then.
+    let mut at = at as u32;
     loop {
         match found(word(bytes, at)) & HIGH {
             0 => at += 8,
-            found => return at + (found.trailing_zeros() / 8) as usize,
+            found => return at as usize + (found.trailing_zeros() / 8) as usize,
         }
     }
 }
 
 /// The eight bytes from `at` on, which is no place behind the end; zeros stand for those that are not there.
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u64 {
-    match bytes[at..].first_chunk() {
-        Some(word) => u64::from_le_bytes(*word),
+fn word(bytes: &[u8], at: u32) -> u64 {
+    let at = at as usize;
+    match bytes.get(at..at + 8).and_then(|word| word.try_into().ok()) {
+        Some(word) => u64::from_le_bytes(word),
         None => last_word(&bytes[at..]),
     }
 }

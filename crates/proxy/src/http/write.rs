@@ -1,6 +1,7 @@
 //! Writing heads and chunks (RFC 9112). Fields are copied once, neighbours that stay together in one go.
 
 use evenkeel_config::HeaderEdits;
+use evenkeel_types::three_digits;
 
 use super::field::{Field, Known, KnownSet, list, same_variable};
 use super::framing::Framing;
@@ -99,10 +100,9 @@ pub fn value<'l>(lines: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 
 /// Writes a decimal number.
 pub fn number(out: &mut Vec<u8>, number: u64) {
-    let digit = |of: u64| b'0' + (of % 10) as u8;
     match number {
         // Statuses, and the lengths of short bodies.
-        100..1_000 => out.extend_from_slice(&[number / 100, number / 10, number].map(digit)),
+        100..1_000 => out.extend_from_slice(&three_digits(number)),
         _ => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
     }
 }

@@ -87,14 +87,7 @@ impl<'x> Flight<'x> {
     /// Reads the answer, into a buffer that is taken only when there is something to read.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let (worker, io) = (self.target.worker, &self.connection.io);
-        let size = worker.unsent.head_size();
-        // Nothing comes as quick as that. Later, what has come is what has woken the task: it need not be asked for.
-        if std::mem::replace(&mut self.waits, true)
-            && let Some(read) = worker.buffers.read_at_once(size, io, buf)
-        {
-            return Poll::Ready(read);
-        }
-        worker.buffers.poll_sized(size, io, cx, buf)
+        worker.buffers.poll_awaited(worker.unsent.head_size(), io, cx, buf, &mut self.waits)
     }
 
     /// Leaves the request to the general path, with what has come of its answer.

@@ -69,24 +69,21 @@ impl Buffers {
         passing
     }
 
-    /// Reads from `io`, into a small buffer that is taken only when there is something to read.
-    pub fn poll_small(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        io.poll_read_lazily(cx, buf, || self.small(), |buf| self.give(buf))
-    }
-
-    /// The same with a medium one.
+    /// Reads from `io`, into a medium buffer that is taken only when there is something to read.
     pub fn poll_medium(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
     }
 
     /// Reads from `io` what has come, into a buffer of `size`; `None` if there is nothing.
-    pub fn read_at_once(&self, size: ReadSize, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
+    fn read_at_once(&self, size: ReadSize, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
         if buf.capacity() == 0 {
             *buf = self.sized(size);
         }
         match io.try_read(buf) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.give(std::mem::take(buf));
+                if buf.is_empty() {
+                    self.give(std::mem::take(buf));
+                }
                 None
             }
             read => Some(read),
@@ -96,6 +93,24 @@ impl Buffers {
     /// The same with a large one.
     pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
+    }
+
+    /// The same with one of `size`, for what a task `waits` for, from its second poll on: what has come by then is what has woken it,
+    /// and is read without a question whether there is something.
+    pub fn poll_awaited(
+        &self,
+        size: ReadSize,
+        io: &Io,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        waits: &mut bool,
+    ) -> Poll<io::Result<usize>> {
+        if std::mem::replace(waits, true)
+            && let Some(read) = self.read_at_once(size, io, buf)
+        {
+            return Poll::Ready(read);
+        }
+        self.poll_sized(size, io, cx, buf)
     }
 
     /// The same with one of `size`.

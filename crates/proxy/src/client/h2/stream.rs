@@ -44,8 +44,8 @@ pub struct Job {
 pub struct Asked {
     view: Rc<View>,
     position: usize,
-    /// The head; one that breaks the rules with what it says of itself.
-    head: Result<RequestHead, (Refusal, RequestHead)>,
+    /// The head; one that breaks the rules with what it says of itself, in a box, because it is seldom and large.
+    head: Result<RequestHead, Box<(Refusal, RequestHead)>>,
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
@@ -67,7 +67,8 @@ impl Asked {
         }
         let read = lines::of_head(head, view.heads, &upgrade, &mut lines, &mut fields);
         let head = read.map_err(|error| {
-            (Refusal::from(error), lines::of_refused_head(head, view.heads, &mut lines, &mut fields))
+            let head = lines::of_refused_head(head, view.heads, &mut lines, &mut fields);
+            Box::new((Refusal::from(error), head))
         });
         Some(Self { view, position, head, lines, fields, is_tunnel: !upgrade.is_empty(), has_ended: ends })
     }
@@ -83,7 +84,7 @@ impl Asked {
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
         let head = lines::of_refused_head(head, view.heads, &mut lines, &mut fields);
-        let head = Err((refusal, head));
+        let head = Err(Box::new((refusal, head)));
         Some(Self { view, position, head, lines, fields, is_tunnel: false, has_ended: true })
     }
 
@@ -115,7 +116,10 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     let worker = &client.worker;
     let head = match head {
         Ok(head) => head,
-        Err((refusal, head)) => return Box::pin(turn_away(client, exchange, asked, head, refusal)).await,
+        Err(refused) => {
+            let (refusal, head) = &**refused;
+            return Box::pin(turn_away(client, exchange, asked, head, refusal)).await;
+        }
     };
     let mut id = [0; 32];
     let known_host = client.known_host();
