@@ -7,6 +7,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{AccessLog as Destination, Log, LogFormat};
 use evenkeel_observe::{AccessLog, Client, Ended, Record, Registry, RequestFigures, SeriesKey, Version};
+use evenkeel_types::RequestIdText;
 
 fn record() -> Record<'static> {
     Record {
@@ -30,7 +31,7 @@ fn record() -> Record<'static> {
         first_byte: Some(Duration::from_nanos(912_345)),
         bytes_in: 0,
         bytes_out: 5_120,
-        request_id: "0192f3a4c5d67e8f90a1b2c3d4e5f607",
+        request_id: &RequestIdText::Own(b"0192f3a4c5d67e8f90a1b2c3d4e5f607"),
         user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"),
         referer: Some(b"https://shop.example.com/products"),
         ended: Ended::Complete,

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use evenkeel_types::RequestIdText;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -154,7 +155,7 @@ fn no_line_exceeds_its_bound_whatever_comes_from_outside() {
             target: &bytes,
             route: Some(text),
             backend: Some(text),
-            request_id: text,
+            request_id: &RequestIdText::Given(text.into()),
             user_agent: some,
             referer: some,
             reason: Some(text),
@@ -218,7 +219,7 @@ proptest! {
         status in any::<u16>(), micros in 0_u64..10_000_000_000, sent in any::<u64>(), ip in any::<IpAddr>(), ns in any::<u64>(),
     ) {
         let record = Record {
-            unix_ns: ns, client: Client::Ip(ip, 1), host: &host, target: &target, status, request_id: &id, bytes_out: sent,
+            unix_ns: ns, client: Client::Ip(ip, 1), host: &host, target: &target, status, request_id: &RequestIdText::Given(id.as_str().into()), bytes_out: sent,
             total: Duration::from_micros(micros), user_agent: agent.as_deref(), referer: referer.as_deref(),
             reason: reason.as_deref(), ..ordinary()
         };

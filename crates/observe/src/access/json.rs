@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use evenkeel_types::RequestIdText;
+
 use super::line::Line;
 use super::record::{
     CacheLog, Client, Ended, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog, Version,
@@ -46,7 +48,11 @@ pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) 
     let line = optional_milliseconds(line.put(b",\"first_byte_ms\":"), record.first_byte);
     let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
     let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
-    let line = string(line.put(b",\"request_id\":\""), record.request_id.as_bytes());
+    let line = line.put(b",\"request_id\":\"");
+    let line = match record.request_id {
+        RequestIdText::Own(digits) => line.put_quoted(*digits),
+        RequestIdText::Given(text) => string(line, text.as_bytes()),
+    };
     let line = optional(line, b",\"user_agent\":\"", record.user_agent);
     let line = optional(line, b",\"referer\":\"", record.referer);
     let line = match (record.ended, record.reason) {

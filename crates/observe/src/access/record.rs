@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use evenkeel_types::RequestIdText;
+
 use super::json;
 use crate::names::{CacheResult, label};
 
@@ -78,7 +80,7 @@ pub struct Record<'a> {
     /// Bytes of the response's body.
     pub bytes_out: u64,
     /// As in `X-Request-Id`.
-    pub request_id: &'a str,
+    pub request_id: &'a RequestIdText<'a>,
     /// The `User-Agent` field. Any bytes.
     pub user_agent: Option<&'a [u8]>,
     /// The `Referer` field. Any bytes.

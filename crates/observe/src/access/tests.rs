@@ -1,6 +1,7 @@
 //! What is in the log, and what becomes of it when its destination fails.
 #![allow(clippy::unwrap_used)]
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use evenkeel_config::AccessLog as Destination;
+use evenkeel_types::RequestIdText;
 
 use super::writer::BATCHES_MAX;
 use super::*;
@@ -37,7 +39,7 @@ pub(super) fn ordinary() -> Record<'static> {
         first_byte: Some(Duration::from_micros(900)),
         bytes_in: 0,
         bytes_out: 512,
-        request_id: "01J9Z3",
+        request_id: const { &RequestIdText::Given(Cow::Borrowed("01J9Z3")) },
         user_agent: Some(b"curl/8.5.0"),
         referer: None,
         ended: Ended::Complete,

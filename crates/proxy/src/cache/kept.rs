@@ -140,7 +140,7 @@ impl Kept<'_> {
         let lines = Lines(self.head.response());
         let content_type = lines.first("content-type").and_then(|value| std::str::from_utf8(value).ok());
         let mut id = [0; 32];
-        let framed = multipart(parts, length, worker.request_id(&mut id), content_type);
+        let framed = multipart(parts, length, worker.request_id(&mut id).as_str(), content_type);
         let mut head =
             self.head(worker, 206, Some(&|name: &[u8]| name.eq_ignore_ascii_case(b"content-type")));
         head.field("content-type", framed.content_type.as_bytes());

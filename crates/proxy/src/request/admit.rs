@@ -11,7 +11,7 @@ use evenkeel_core::route::{RequestPath, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
 use evenkeel_tls::Coverage;
-use evenkeel_types::Time;
+use evenkeel_types::{RequestIdText, Time};
 
 use crate::http::field::{Field, Known, has_token, list};
 use crate::http::framing::{self, Framing, FramingError};
@@ -105,7 +105,7 @@ impl KnownHost {
 }
 
 /// What the connection knows of the sender of the head.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Origin<'a> {
     /// The listener that it came by.
     pub listener: &'a Listener,
@@ -124,7 +124,7 @@ pub struct Origin<'a> {
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
-    pub fresh_id: &'a str,
+    pub fresh_id: RequestIdText<'a>,
     /// The host of an earlier request.
     pub known_host: Option<&'a KnownHost>,
 }
@@ -183,7 +183,7 @@ pub fn admit<'a>(
         port: origin.port,
         sender: origin.sender,
         drops_underscores: origin.listener.underscores == Underscores::Drop,
-        id: Cow::Borrowed(origin.fresh_id),
+        id: origin.fresh_id,
         upgrade: None,
         declared,
         expects_continue: false,
@@ -354,7 +354,7 @@ fn believe(request: &mut Request<'_>, listener: &Listener) {
     let is_id = |id: &&[u8]| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
     let given = request.values(Known::XRequestId).next().filter(is_id);
     if let Some(id) = given.map(|id| String::from_utf8_lossy(id).into_owned()) {
-        request.id = id.into();
+        request.id = RequestIdText::Given(Cow::Owned(id));
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use evenkeel_types::Time;
+use evenkeel_types::{RequestIdText, Time};
 
 use crate::http::field::{Field, Known, KnownSet, Span};
 use crate::http::framing::Framing;
@@ -116,7 +116,7 @@ impl Detached {
             port: self.port,
             sender: self.sender.as_ref(),
             drops_underscores: self.drops_underscores,
-            id: Cow::Borrowed(&self.id),
+            id: RequestIdText::Given(Cow::Borrowed(&self.id)),
             upgrade: None,
             declared: Framing::Empty,
             expects_continue: false,

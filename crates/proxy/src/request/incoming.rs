@@ -12,7 +12,7 @@ use evenkeel_core::plan::Planned;
 use evenkeel_core::route::{Facts, forwarded};
 use evenkeel_core::sticky;
 use evenkeel_net::Peer;
-use evenkeel_types::Time;
+use evenkeel_types::{RequestIdText, Time};
 
 use crate::body::Body;
 use crate::http::field::{Field, Known, KnownSet, Span, has_token};
@@ -64,7 +64,7 @@ pub struct Request<'a> {
     /// True if fields with `_` in their names do not reach servers.
     pub drops_underscores: bool,
     /// `X-Request-Id`.
-    pub id: Cow<'a, str>,
+    pub id: RequestIdText<'a>,
     /// The protocol that it asks to change to.
     pub upgrade: Option<&'a [u8]>,
     /// How its body is framed, by what the head says.
@@ -79,7 +79,13 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Stands for a head that could not be read, so that its refusal has a record like any request.
-    pub fn unreadable(id: &'a str, scheme: &'static str, peer: Peer, peer_text: &'a str, now: Time) -> Self {
+    pub fn unreadable(
+        id: RequestIdText<'a>,
+        scheme: &'static str,
+        peer: Peer,
+        peer_text: &'a str,
+        now: Time,
+    ) -> Self {
         Self {
             bytes: b"",
             fields: &[],
@@ -100,7 +106,7 @@ impl<'a> Request<'a> {
             port: None,
             sender: None,
             drops_underscores: false,
-            id: id.into(),
+            id,
             upgrade: None,
             declared: Framing::Empty,
             expects_continue: false,
@@ -159,7 +165,7 @@ impl<'a> Request<'a> {
 
     /// The request as it asks for a connection to a server.
     pub fn asker(&self) -> Asker<'_> {
-        Asker { host: &self.host, sender: self.sender, id: &self.id }
+        Asker { host: &self.host, sender: self.sender, id: self.id.as_str() }
     }
 
     /// True for HEAD, whose response has no body.

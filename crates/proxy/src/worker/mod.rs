@@ -25,7 +25,7 @@ use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_observe::{Record, RequestTrace, StreamRecord, WorkerLog, WorkerMetrics, WorkerTraces};
-use evenkeel_types::{Clock, ListenerName, Time};
+use evenkeel_types::{Clock, ListenerName, RequestIdText, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -270,12 +270,12 @@ impl Worker {
     }
 
     /// A new request id: 32 hexadecimal digits.
-    pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
+    pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> RequestIdText<'b> {
         for half in text.chunks_exact_mut(16) {
             let pairs = self.random().to_le_bytes().map(|byte| HEX[usize::from(byte)]);
             half.copy_from_slice(pairs.as_flattened());
         }
-        std::str::from_utf8(text).unwrap_or_default()
+        RequestIdText::Own(text)
     }
 
     /// Nanoseconds since the Unix epoch.

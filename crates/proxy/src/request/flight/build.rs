@@ -52,7 +52,7 @@ pub fn build(
     let route = log.route.map(|route| view.snapshot.routes.route(route).name.to_string());
     let pool = finished.pool.map(PoolView::config);
     FlightRecord {
-        id: cut(&request.id, TEXT_BYTES_MAX),
+        id: cut(request.id.as_str(), TEXT_BYTES_MAX),
         at: (worker.unix_ns(request.started) / 1_000) as f64 / 1e6,
         client,
         client_port,
