@@ -10,7 +10,7 @@ use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Secure, admit};
-use evenkeel_types::{Address, Time};
+use evenkeel_types::{Address, RequestIdText, Time};
 use serde_json::Value;
 
 use crate::servers::{Derived, ServerRegistry};
@@ -168,7 +168,7 @@ fn outcome(
         port: None,
         sender: None,
         now: Time::ZERO,
-        fresh_id: &sample.id,
+        fresh_id: RequestIdText::Given(sample.id.as_str().into()),
         known_host: None,
     };
     match admit(head.as_bytes(), &parsed, &fields, origin) {

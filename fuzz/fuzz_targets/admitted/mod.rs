@@ -12,7 +12,7 @@ use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, RequestHead, parse_request};
 use evenkeel_proxy::http::write::{self, Nominated};
 use evenkeel_proxy::{Origin, Refusal, Request, Sender, Version, admit};
-use evenkeel_types::Time;
+use evenkeel_types::{RequestIdText, Time};
 
 use crate::{LIMITS, strict};
 
@@ -38,7 +38,8 @@ pub fn check(bytes: &[u8], head: &RequestHead, fields: &[Field]) {
         let framing = request.declared;
         check_framing(&request, framing);
         check_target(&request);
-        assert!(!request.id.is_empty() && request.id.bytes().all(|b| b.is_ascii_graphic()));
+        let id = request.id.as_bytes();
+        assert!(!id.is_empty() && id.iter().all(u8::is_ascii_graphic));
         check_as_forwarded(&request, framing, listener);
     }
 }
@@ -54,7 +55,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         port: Some(80),
         sender: Some(SENDER.with(|sender| *sender)),
         now: Time::ZERO,
-        fresh_id: "fresh",
+        fresh_id: RequestIdText::Given("fresh".into()),
         known_host: None,
     }
 }

@@ -86,7 +86,7 @@ impl Limits {
 }
 
 /// What a request came to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LimitVerdict {
     /// How each limit stands that was asked, by its position.
     pub standings: OfEach<Option<Standing>>,
@@ -95,6 +95,11 @@ pub struct LimitVerdict {
 }
 
 impl LimitVerdict {
+    /// That of a request of which so many limits are yet to be asked.
+    pub fn new(limits: usize) -> Self {
+        Self { standings: smallvec![None; limits], forgot: 0 }
+    }
+
     /// The limit that refuses the request, and for how long: of several, the one with the longest wait.
     pub fn refused(&self, limits: &[Arc<Limiter>]) -> Option<(usize, Duration)> {
         let refusing =
@@ -108,7 +113,7 @@ impl LimitVerdict {
 /// Asks those of a route's limits that are in `mask`. Either each of them has a token for the request and gives it, or
 /// none gives one; a dry run's is given if it has one and the others let the request pass.
 pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) -> LimitVerdict {
-    let mut verdict = LimitVerdict { standings: smallvec![None; limits.len()], forgot: 0 };
+    let mut verdict = LimitVerdict::new(limits.len());
     let mut held = hold(limits, mask, request);
     for (position, limiter) in limits.iter().enumerate() {
         if let Some((key, places)) = &held[position] {

@@ -194,7 +194,7 @@ fn redis_is_asked_under_names_that_tell_nothing_and_stay_the_same() {
     assert_eq!(question.arguments[1..], ["2", "0", "60000000", "1", "1"]);
     assert!((question.arguments[0].parse::<f64>().unwrap() - 1e6 / 7.0).abs() < 1e-6);
     assert_eq!(question, Question::new("evenkeel:", "r", limits.of(0), ALL, &client));
-    let mut verdict = LimitVerdict::default();
+    let mut verdict = LimitVerdict::new(2);
     assert!(!question.read(&[0; 5], &mut verdict));
     assert!(question.read(&[0, 1, 1_000, 1, 0, 5_000_000], &mut verdict));
     assert_eq!(verdict.standings[1].unwrap().next, Duration::from_secs(5));

@@ -24,7 +24,7 @@ use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Refusal, Request, Secure, admit};
 use evenkeel_tls::Coverage;
-use evenkeel_types::Time;
+use evenkeel_types::{RequestIdText, Time};
 use serde_json::{Value, json};
 
 use self::caching::cached;
@@ -139,7 +139,7 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
             port: None,
             sender: None,
             now: Time::ZERO,
-            fresh_id: "explain",
+            fresh_id: RequestIdText::Given("explain".into()),
             known_host: None,
         };
         match admit(head.as_bytes(), &parsed, &fields, origin) {

@@ -43,21 +43,34 @@ pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) 
         Some(way) => line.put(&way.0),
         None => way(line, (record.route, record.pool, record.backend)),
     };
-    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
-    let line = times(line, record.total, record.connect);
-    let line = optional_milliseconds(line.put(b",\"first_byte_ms\":"), record.first_byte);
-    let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
-    let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
+    let line = match (record.tries, record.connect) {
+        (1, None) => {
+            let line = line.put(b",\"tries\":1,\"duration_ms\":").milliseconds(record.total);
+            line.put(b",\"connect_ms\":null,\"first_byte_ms\":")
+        }
+        (tries, connect) => {
+            let line = line.put(b",\"tries\":").number(u64::from(tries));
+            times(line, record.total, connect).put(b",\"first_byte_ms\":")
+        }
+    };
+    let line = optional_milliseconds(line, record.first_byte);
+    let line = match record.bytes_in {
+        0 => line.put(b",\"bytes_in\":0,\"bytes_out\":"),
+        bytes => line.put(b",\"bytes_in\":").number(bytes).put(b",\"bytes_out\":"),
+    };
+    let line = line.number(record.bytes_out);
     let line = line.put(b",\"request_id\":\"");
     let line = match record.request_id {
         RequestIdText::Own(digits) => line.put_quoted(*digits),
         RequestIdText::Given(text) => string(line, text.as_bytes()),
     };
     let line = optional(line, b",\"user_agent\":\"", record.user_agent);
-    let line = optional(line, b",\"referer\":\"", record.referer);
-    let line = match (record.ended, record.reason) {
-        (Ended::Complete, None) => line.put(b",\"ended\":\"complete\",\"reason\":null"),
-        (ended, reason) => {
+    let line = match (record.referer, record.ended, record.reason) {
+        (None, Ended::Complete, None) => {
+            line.put(b",\"referer\":null,\"ended\":\"complete\",\"reason\":null")
+        }
+        (referer, ended, reason) => {
+            let line = optional(line, b",\"referer\":\"", referer);
             let line = line.put(b",\"ended\":\"").put_quoted(ended.as_str().as_bytes());
             optional(line, b",\"reason\":\"", reason.map(str::as_bytes))
         }

@@ -19,7 +19,7 @@ use crate::client::writer::{ResponseWriter, Sent, ToClient};
 use crate::filter::fields;
 use crate::forward::outcome::refusal_of;
 use crate::forward::tunnel;
-use crate::http::field::Field;
+use crate::http::field::{Field, Known};
 use crate::http::head::RequestHead;
 use crate::l4;
 use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out};
@@ -280,7 +280,7 @@ impl Client {
     ) -> Time {
         let Setting { worker, view, listener, pool, parents } = setting;
         worker.metrics.requests_in_flight.decrement();
-        if log.reason.is_none() {
+        if request.known.holds(Known::Upgrade) && log.reason.is_none() {
             let speaks_http2 = |pool: &Rc<PoolView>| pool.state.config.protocol == PoolProtocol::Http2;
             log.reason = match request.upgrade {
                 None => upgrade_left_out(request).map(str::to_owned),

@@ -281,6 +281,8 @@ impl Connection {
     /// What was read beyond this request is the start of the next.
     fn keep_surplus(&mut self, next: Next, surplus: Surplus) {
         match surplus {
+            // Nearly all requests come alone.
+            Surplus::Early(0) => self.input.clear(),
             _ if next != Next::Idle => self.input.clear(),
             Surplus::Early(left) => {
                 let used = self.input.len() - left;

@@ -23,17 +23,18 @@ pub fn finish<'x, 'c>(
 
 /// The same to the head alone.
 pub fn finish_head(head: &mut Head, worker: &Worker, request: &Request<'_>, edits: &HeaderEdits, now: Time) {
-    if !edits.is_empty() {
+    let edits = (!edits.is_empty()).then_some(edits);
+    if let Some(edits) = edits {
         head.remove(|name| write::edited_away(edits, name));
     }
-    let stays = |name: &[u8]| edits.is_empty() || !write::edited_away(edits, name);
+    let stays = |name: &[u8]| edits.is_none_or(|edits| !write::edited_away(edits, name));
     if stays(b"date") && head.status != 101 && !head.has_date {
         worker.write_date(head.out(), now);
     }
     if !head.has_request_id && stays(b"x-request-id") {
-        head.field("x-request-id", request.id.as_bytes());
+        write::line(head.out(), "x-request-id: ", &[request.id.as_bytes()]);
     }
-    if !edits.is_empty() {
+    if let Some(edits) = edits {
         write::edits(head.out(), edits);
     }
 }

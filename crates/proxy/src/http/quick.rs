@@ -13,7 +13,8 @@ pub fn request(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Opt
     }
     let target = method + 1;
     let end = visible_end(bytes, target);
-    if !is_token(&bytes[..method]) || end == target || end - target > limits.uri {
+    let is_method = matches!(&bytes[..method], b"GET") || is_token(&bytes[..method]);
+    if !is_method || end == target || end - target > limits.uri {
         return None;
     }
     let (version, lines) = match bytes.get(end..)?.first_chunk::<11>()? {
@@ -62,10 +63,7 @@ fn field_lines(
             return (len <= limits.bytes).then_some((set, len));
         }
         let colon = name_end(bytes, at);
-        if *bytes.get(colon)? != b':' {
-            return None;
-        }
-        let name = &bytes[at..colon];
+        let name = bytes.get(at..colon)?;
         let known = Known::of(name);
         // All known names are tokens.
         if known == Known::Other && !is_token(name) || fields.len() == limits.fields {
@@ -90,55 +88,55 @@ fn field_lines(
     }
 }
 
-/// Where a name that begins at `at` has its colon; or what cannot be in a name.
+/// Where a name that begins at `at` has its colon. What cannot be in a name may come before it.
 #[inline(always)]
 fn name_end(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, |word| equal(word, b':') | below(word, b'!'))
+    first(bytes, at, b':', |word| equal(word, b':'))
 }
 
 /// Where visible ASCII that begins at `at` ends.
 #[inline(always)]
 fn visible_end(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, |word| word | below(word, b'!') | equal(word, 0x7f))
+    first(bytes, at, 0, |word| word | below(word, b'!') | equal(word, 0x7f))
 }
 
 /// Where the text that begins at `at` ends, which may stand in a field's value; tabs are left to the full reader.
 #[inline(always)]
 fn text_end(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, |word| below(word, b' ') | equal(word, 0x7f))
+    first(bytes, at, 0, |word| below(word, b' ') | equal(word, 0x7f))
 }
 
 /// One in each byte.
 const ONES: u64 = u64::MAX / 255;
 
-/// The place of the first byte from `at` on whose high bit `found` sets in its word of eight. Finds zeros, and so the end of `bytes`
-/// at the latest.
+/// The place of the first byte from `at` on whose high bit `found` sets in its word of eight; the end of `bytes` at the latest, behind
+/// which bytes stand that it finds: `beyond`.
 #[inline(always)]
-fn first(bytes: &[u8], at: usize, found: impl Fn(u64) -> u64) -> usize {
+fn first(bytes: &[u8], at: usize, beyond: u8, found: impl Fn(u64) -> u64) -> usize {
     const HIGH: u64 = ONES << 7;
     // Heads are limited to 1 MiB. In 32 bits, eight more are known to overflow nothing, which need not be looked at then.
     let mut at = at as u32;
     loop {
-        match found(word(bytes, at)) & HIGH {
+        match found(word(bytes, at, beyond)) & HIGH {
             0 => at += 8,
             found => return at as usize + (found.trailing_zeros() / 8) as usize,
         }
     }
 }
 
-/// The eight bytes from `at` on, which is no place behind the end; zeros stand for those that are not there.
+/// The eight bytes from `at` on, which is no place behind the end; `beyond` stands for those that are not there.
 #[inline(always)]
-fn word(bytes: &[u8], at: u32) -> u64 {
+fn word(bytes: &[u8], at: u32, beyond: u8) -> u64 {
     let at = at as usize;
     match bytes.get(at..at + 8).and_then(|word| word.try_into().ok()) {
         Some(word) => u64::from_le_bytes(word),
-        None => last_word(&bytes[at..]),
+        None => last_word(&bytes[at..], beyond),
     }
 }
 
 #[inline(never)]
-fn last_word(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+fn last_word(bytes: &[u8], beyond: u8) -> u64 {
+    bytes.iter().rev().fold(ONES * u64::from(beyond), |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The high bit of each byte below `limit`, up to the first of them, and of any behind it (the borrow of Mycroft's test;

@@ -89,6 +89,14 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes one field, whose value comes in several parts; the name comes with its colon and space.
+#[inline(always)]
+pub fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
+    out.extend_from_slice(name.as_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The value of the first field of that name, in lower case, in lines that we have written ourselves.
 pub fn value<'l>(lines: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     let mut lines = lines.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);

@@ -114,7 +114,7 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
     }
     // Only an HTTP/1.0 client may have named none, but we must.
     let host = if request.authority.is_empty() { server_host } else { request.authority };
-    write::field(out, "host", host.as_bytes());
+    write::line(out, "host: ", &[host.as_bytes()]);
 }
 
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
@@ -202,16 +202,8 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
 #[inline(always)]
 fn ours(out: &mut Vec<u8>, edits: Option<&HeaderEdits>, name: &str, parts: &[&[u8]]) {
     if edits.is_none_or(|edits| !write::edited_away(edits, &name.as_bytes()[..name.len() - 2])) {
-        line(out, name, parts);
+        write::line(out, name, parts);
     }
-}
-
-/// A field in several parts; the name comes with its colon and space.
-#[inline(always)]
-fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
-    out.extend_from_slice(name.as_bytes());
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The sender of a request, as the request to the server names it.
@@ -243,7 +235,7 @@ pub fn sender_lines(peer_text: &str, scheme: &str, port: Option<u16>) -> Vec<u8>
         scheme: scheme.as_bytes(),
         port: port.map(|port| number.format(port).as_bytes()),
     };
-    sender.write(&mut |name, parts| line(&mut out, name, parts));
+    sender.write(&mut |name, parts| write::line(&mut out, name, parts));
     out
 }
 

@@ -39,7 +39,6 @@ use self::view::View;
 use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
-use crate::http::write;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 
@@ -95,7 +94,7 @@ pub struct Worker {
     log_pending: Notify,
     rng: RefCell<fastrand::Rng>,
     unix_base_ns: Cell<u64>,
-    /// The text of `Date`, and the second that it is of.
+    /// The line of `Date`, and the second that it is of.
     date: RefCell<(u64, String)>,
     leaving: Cell<bool>,
     closes_idle: Cell<bool>,
@@ -331,12 +330,12 @@ impl Worker {
     /// Writes the field `Date` (RFC 9110, 6.6.1), whose text is made once a second.
     pub fn write_date(&self, out: &mut Vec<u8>, now: Time) {
         let second = self.unix_ns(now) / 1_000_000_000;
-        let (of, text) = &mut *self.date.borrow_mut();
+        let (of, line) = &mut *self.date.borrow_mut();
         if *of != second {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-            (*of, *text) = (second, httpdate::fmt_http_date(at));
+            (*of, *line) = (second, format!("date: {}\r\n", httpdate::fmt_http_date(at)));
         }
-        write::field(out, "date", text.as_bytes());
+        out.extend_from_slice(line.as_bytes());
     }
 }
 
