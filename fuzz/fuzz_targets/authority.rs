@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
         let is_plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~');
         assert!(host.bytes().all(is_plain), "{host:?}");
     }
-    // Whoever compares hosts without a port, in any case and with or without the final dot, finds the same.
+    // A comparison of hosts without a port, in any case and with or without the final dot, finds the same.
     let upper = text.to_ascii_uppercase();
     assert_eq!(parse_host(&upper).map(|(host, _)| host.into_owned()), Ok(host.into_owned()));
 });

@@ -1,4 +1,4 @@
-//! A server's head either is refused, or says one thing only, whoever reads it.
+//! A server's head either is refused, or has one reading only.
 #![no_main]
 
 use evenkeel_proxy::Version;

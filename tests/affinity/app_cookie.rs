@@ -20,7 +20,7 @@ fn application(name: &'static str) -> Origin {
 }
 
 #[test]
-fn who_was_given_a_session_stays_on_the_server_that_gave_it() {
+fn a_session_stays_on_the_server_that_gave_it() {
     let servers = ["one", "two", "three"].map(application);
     let list: Vec<&Origin> = servers.iter().collect();
     let evenkeel = Evenkeel::start(&format!(

@@ -46,7 +46,7 @@ fn a_cookie_is_issued_that_scripts_and_other_sites_cannot_use_and_that_tells_not
 }
 
 #[test]
-fn who_presents_the_cookie_stays_on_the_server() {
+fn a_client_with_the_cookie_stays_on_the_server() {
     let [a, b, c] = servers();
     let evenkeel = Evenkeel::start(&format!("[server]\nworkers = 2\n{}", pool(&[&a, &b, &c], STICKY)));
     for _ in 0..6 {
@@ -132,7 +132,7 @@ fn when_a_server_dies_its_clients_move_and_stay_and_the_others_do_not_move() {
 }
 
 #[test]
-fn a_reload_that_adds_a_server_moves_nobody() {
+fn a_reload_that_adds_a_server_moves_no_client() {
     let [a, b, c] = servers();
     let evenkeel = Evenkeel::start(&pool(&[&a, &b], STICKY));
     let mut client = evenkeel.client();

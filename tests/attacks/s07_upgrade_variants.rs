@@ -48,7 +48,7 @@ fn s7_what_is_no_upgrade_reaches_the_server_without_one_and_opens_no_tunnel() {
 }
 
 #[test]
-fn s7_a_101_that_nobody_asked_for_is_a_502() {
+fn s7_an_unrequested_101_is_a_502() {
     let origin = Origin::bytes(SWITCHING);
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     for request in [

@@ -44,7 +44,7 @@ fn s25_surplus_bytes_reach_no_client_and_end_the_connection() {
 }
 
 #[test]
-fn s25_an_answer_that_nobody_asked_for_is_given_to_nobody() {
+fn s25_an_unrequested_answer_reaches_no_client() {
     let origin = Origin::start(|request, wire| {
         if request.connection == 0 {
             // The second one lies in wait on the idle connection.
@@ -132,7 +132,7 @@ fn s25_a_cut_answer_leaves_no_trace_on_the_next_request() {
 }
 
 #[test]
-fn s25_a_body_in_the_answer_to_head_reaches_nobody() {
+fn s25_a_body_in_the_answer_to_head_reaches_no_client() {
     let origin = Origin::answering(|request| ok(if request.method() == "HEAD" { "evil" } else { "good" }));
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let mut client = evenkeel.client();

@@ -60,7 +60,7 @@ fn s25_answers_without_a_body_have_none_whatever_they_claim() {
 }
 
 #[test]
-fn s25_a_server_that_speaks_first_poisons_nobody() {
+fn s25_a_server_that_speaks_first_poisons_no_client() {
     // Its words lie in the socket before the request is sent.
     let origin = Origin::start(|request, wire| {
         wire.send(ok(if request.connection == 0 { "first" } else { "good" }));
@@ -105,7 +105,7 @@ fn s25_fields_of_the_framing_are_never_passed_on_twice() {
 }
 
 #[test]
-fn s25_an_early_end_is_told_to_clients_of_both_versions() {
+fn s25_clients_of_both_versions_see_an_early_end() {
     use crate::support::chaos::{Ask, Asker, Seen, Version};
     let origin = Origin::start(|request, wire| {
         if request.target() == "/whole" {

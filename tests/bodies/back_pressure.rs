@@ -84,7 +84,7 @@ fn a_server_that_does_not_read_stops_the_client_from_being_read() {
 }
 
 #[test]
-fn requests_whose_answers_nobody_reads_are_not_taken_without_end() {
+fn requests_whose_answers_are_not_read_are_not_taken_without_end() {
     let body = "x".repeat(64 * 1024);
     let text = ok(&body);
     let origin = Origin::answering(move |_| text.clone());

@@ -111,7 +111,7 @@ fn a_server_that_was_out_when_requests_came_gets_those_who_wait_when_it_comes() 
 }
 
 #[test]
-fn who_waits_when_the_last_server_goes_is_told_so() {
+fn a_queued_request_learns_that_the_last_server_has_gone() {
     let (evenkeel, servers, gates, _, asked) = crowd("", 2);
     for name in ["a", "b"] {
         evenkeel.set_server("app", name, DRAIN);
@@ -127,7 +127,7 @@ fn who_waits_when_the_last_server_goes_is_told_so() {
 }
 
 #[test]
-fn who_waits_goes_to_no_server_that_a_reload_has_removed_if_there_is_another() {
+fn a_queued_request_goes_to_no_removed_server_if_there_is_another() {
     let (evenkeel, [a, b], [gate_a, gate_b], _, asked) = crowd("", 3);
     let answer = evenkeel.reload(&pool_of(&[&b], 1, QUEUE));
     assert_eq!(answer.status / 100, 2, "{}", answer.text());

@@ -181,7 +181,7 @@ fn none_is_made_beyond_max_retries() {
 }
 
 #[test]
-fn the_circuit_breaker_of_the_winner_is_told_and_that_of_the_loser_is_not() {
+fn the_circuit_breaker_counts_the_winner_and_not_the_loser() {
     let (a, b) = (silent("a"), Origin::bytes(answer(503, "", "sick")).called("b"));
     let keys = "server_breaker = { failures = \"50%\", requests_min = 3, open_for = \"1h\" }";
     let evenkeel = start(&[&a, &b], ONE, keys);

@@ -153,7 +153,7 @@ fn a_stream_that_is_reset_gives_its_place_to_who_waits() {
 }
 
 #[test]
-fn who_waits_leaves_with_its_connection() {
+fn a_queued_request_leaves_with_its_connection() {
     let gate = Gate::default();
     let server = holding(&gate);
     let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"15s\" }"));

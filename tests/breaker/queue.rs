@@ -56,7 +56,7 @@ fn the_newest_first_under_overload() {
 }
 
 #[test]
-fn who_waits_in_vain_is_refused() {
+fn a_request_that_is_queued_in_vain_is_refused() {
     let gate = Gate::default();
     let server = holding(&gate);
     let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"50ms\" }"));
@@ -73,7 +73,7 @@ fn who_waits_in_vain_is_refused() {
 }
 
 #[test]
-fn who_waits_for_its_own_server_in_vain_is_told_so() {
+fn a_request_queued_in_vain_for_its_own_server_is_refused_with_the_reason() {
     let gate = Gate::default();
     let servers = [holding(&gate), holding(&gate)];
     let keys = "queue = { wait = \"50ms\" }\nsticky = { header = \"x-session\" }";
@@ -90,7 +90,7 @@ fn who_waits_for_its_own_server_in_vain_is_told_so() {
 }
 
 #[test]
-fn who_finds_the_queue_full_is_refused_at_once() {
+fn a_request_that_finds_the_queue_full_is_refused_at_once() {
     let gate = Gate::default();
     let server = holding(&gate);
     let keys = "queue = { wait = \"15s\" }\nbreaker = { max_pending = 1 }";
@@ -131,13 +131,13 @@ fn leaves(request: &str, leave: fn(&mut Wire), is_noticed: bool) {
 const GONE: &str = "GET /gone HTTP/1.1\r\nhost: test\r\n\r\n";
 
 #[test]
-fn who_leaves_is_forgotten() {
+fn a_queued_request_that_leaves_is_forgotten() {
     leaves(GONE, Wire::reset, true);
     leaves(GONE, Wire::close, true);
 }
 
 #[test]
-fn who_leaves_behind_another_request_is_not_served() {
+fn a_pipelined_request_that_leaves_is_not_served() {
     leaves(&GONE.repeat(2), Wire::finish, false);
 }
 
@@ -171,7 +171,7 @@ fn a_place_in_the_pool_is_waited_for_as_one_at_a_server_is() {
 }
 
 #[test]
-fn who_waits_when_the_circuit_opens_is_refused_and_not_sent() {
+fn a_queued_request_is_refused_and_not_sent_when_the_circuit_opens() {
     const TRIP: &str = "failures = \"50%\", requests_min = 1, open_for = \"1h\"";
     let at_servers = format!("queue = {{ wait = \"15s\" }}\nbreaker = {{ {TRIP} }}");
     let in_the_pool = format!("queue = {{ wait = \"15s\" }}\nbreaker = {{ max_requests = 1, {TRIP} }}");

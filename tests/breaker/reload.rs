@@ -60,7 +60,7 @@ fn a_server_that_may_take_more_gets_some_of_those_who_wait() {
 }
 
 #[test]
-fn a_server_that_may_take_less_gets_nobody_until_enough_have_left() {
+fn a_server_with_a_lowered_limit_gets_no_request_until_enough_have_left() {
     let gates = [(); 3].map(|()| Gate::default());
     let theirs = gates.clone();
     let server = Origin::start(move |request, wire| {
@@ -88,7 +88,7 @@ fn a_server_that_may_take_less_gets_nobody_until_enough_have_left() {
 }
 
 #[test]
-fn who_waits_is_let_in_when_the_limits_go() {
+fn a_queued_request_is_admitted_when_the_limits_go() {
     for (max, keys) in
         [(9, "breaker = { max_requests = 1 }\n"), (9, "breaker = { max_connections = 1 }\n"), (1, "")]
     {
@@ -109,7 +109,7 @@ fn who_waits_is_let_in_when_the_limits_go() {
 }
 
 #[test]
-fn who_waits_for_a_server_that_is_gone_gets_it_all_the_same() {
+fn a_request_queued_for_a_removed_server_gets_it_all_the_same() {
     let gate = Gate::default();
     let (a, b) = (Origin::held("a", &gate), Origin::named("b"));
     let evenkeel = Evenkeel::start(&pool_of(&[&a], 1, QUEUE));
@@ -124,7 +124,7 @@ fn who_waits_for_a_server_that_is_gone_gets_it_all_the_same() {
 }
 
 #[test]
-fn who_waits_in_a_pool_that_is_gone_is_served() {
+fn a_request_queued_in_a_removed_pool_is_served() {
     let gate = Gate::default();
     let (a, b) = (Origin::held("a", &gate), Origin::named("b"));
     let evenkeel = Evenkeel::start(&pool_of(&[&a], 1, QUEUE));

@@ -53,7 +53,7 @@ fn the_key_shows_what_else_says_the_url() {
 }
 
 #[test]
-fn another_method_in_a_field_is_told() {
+fn another_method_in_a_field_is_reported() {
     let (said, _) = explain("true", &["x-http-method-override: DELETE"]);
     assert!(
         said.starts_with("not asked: the request says in a field such as `X-HTTP-Method-Override`"),

@@ -20,12 +20,12 @@ struct Task<'a> {
 }
 
 #[test]
-fn every_fault_at_every_point_is_told_as_it_is_and_leaves_nothing_behind() {
+fn every_fault_at_every_point_is_reported_as_it_is_and_leaves_nothing_behind() {
     check(scripts());
 }
 
 #[test]
-fn every_fault_of_a_server_of_http2_is_told_as_it_is_and_leaves_nothing_behind() {
+fn every_fault_of_a_server_of_http2_is_reported_as_it_is_and_leaves_nothing_behind() {
     check(http2_scripts());
 }
 

@@ -26,7 +26,7 @@ timeout = { connect = \"5 parsecs\" }
 ";
 
 #[test]
-fn all_mistakes_are_told_at_once_with_line_caret_and_suggestion() {
+fn all_mistakes_are_reported_at_once_with_line_caret_and_suggestion() {
     let folder = Folder::new();
     let file = folder.write("mistakes.toml", MISTAKES);
     let outcome = cli(&["check", "-c", &file]);
@@ -51,7 +51,7 @@ fn all_mistakes_are_told_at_once_with_line_caret_and_suggestion() {
 }
 
 #[test]
-fn wrong_toml_is_told_with_its_line() {
+fn wrong_toml_is_reported_with_its_line() {
     let folder = Folder::new();
     let file = folder.write("broken.toml", "[listener.web]\nbind = [\"127.0.0.1:0\"\n[pool.app]\n");
     let outcome = cli(&["check", "-c", &file]);

@@ -22,7 +22,7 @@ fn routes_and_pools_change_on_open_connections() {
 }
 
 #[test]
-fn a_wrong_file_changes_nothing_and_the_mistake_is_told() {
+fn a_wrong_file_changes_nothing_and_the_mistake_is_reported() {
     let a = Origin::named("a");
     let evenkeel = Evenkeel::start(&pool(&[&a], ""));
     let mut client = evenkeel.client();

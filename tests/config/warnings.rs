@@ -49,7 +49,7 @@ fn programs_get_the_warning_as_json() {
 }
 
 #[test]
-fn run_warns_and_does_as_it_was_told() {
+fn run_warns_and_does_what_the_file_says() {
     let evenkeel = Evenkeel::start(SUSPICIOUS);
     evenkeel.stderr.wait_for("the warning", |line| line.contains(MESSAGE));
     assert_eq!(evenkeel.get("/users/7").text(), "rest");

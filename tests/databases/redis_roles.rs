@@ -108,7 +108,7 @@ fn a_replica_that_has_lost_its_primary_is_not_fresh() {
 }
 
 #[test]
-fn a_password_is_sent_and_a_wrong_one_is_told() {
+fn a_password_is_sent_and_a_wrong_one_is_reported() {
     let secret = "sesame-0pen";
     let node = RedisNode::start("a", Some(secret));
     let evenkeel = before(&[&node], Some(secret));

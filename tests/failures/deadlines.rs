@@ -16,7 +16,7 @@ fn telling(name: &'static str) -> Origin {
 const HALF_MINUTE: &str = "timeout = { request = \"30s\" }\n";
 
 #[test]
-fn a_server_is_told_what_is_left() {
+fn a_server_learns_what_is_left() {
     let origin = telling("x-left");
     let evenkeel = start(&[&origin], &format!("{HALF_MINUTE}deadline_header = \"X-Left\""));
     let told: u64 = evenkeel.get("/").text().parse().unwrap();
@@ -85,7 +85,7 @@ fn the_time_that_a_client_gave_ends_its_request_and_no_server_is_blamed() {
 }
 
 #[test]
-fn each_try_is_told_what_is_left_then() {
+fn each_try_learns_what_is_left_then() {
     let left = |request: &crate::support::message::Request| {
         request.header("x-left").unwrap().parse::<u64>().unwrap()
     };

@@ -29,7 +29,7 @@ fn hedges(evenkeel: &Evenkeel, outcome: &str) -> f64 {
 }
 
 #[test]
-fn another_server_answers_for_one_that_hangs_and_nobody_is_blamed() {
+fn another_server_answers_for_one_that_hangs_and_neither_is_blamed() {
     let cancelled = Gate::default();
     let (slow, good) = (silent(&cancelled), Origin::named("good"));
     let evenkeel = start(&[&slow, &good], "hedge = { after = \"50ms\" }\nretry = { header = true }");

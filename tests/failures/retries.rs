@@ -27,7 +27,7 @@ fn counts(servers: &[&Origin]) -> usize {
 }
 
 #[test]
-fn a_server_that_dies_under_traffic_costs_nobody_a_get() {
+fn a_server_that_dies_under_traffic_costs_no_get() {
     let servers = ["a", "b", "c"].map(Origin::named);
     let evenkeel = start(&servers.each_ref(), "");
     let traffic = Traffic::start(evenkeel.address(), 4);
@@ -40,7 +40,7 @@ fn a_server_that_dies_under_traffic_costs_nobody_a_get() {
 }
 
 #[test]
-fn a_get_that_was_sent_goes_to_another_server_and_the_client_is_told_how_often() {
+fn a_get_that_was_sent_goes_to_another_server_and_the_client_learns_how_often() {
     let (bad, good) = (closing(), Origin::named("good"));
     let evenkeel = start(&[&bad, &good], "retry = { header = true }");
     let attempts: Vec<(String, Option<String>)> = (0..4)
@@ -158,7 +158,7 @@ fn a_status_is_retried_and_its_connection_serves_on() {
 }
 
 #[test]
-fn the_last_answer_is_passed_on_when_nobody_is_left() {
+fn the_last_answer_is_passed_on_when_no_server_is_left() {
     let servers = [1, 2].map(|i| Origin::bytes(answer(503, &format!("x-server: {i}\r\n"), "busy")));
     let evenkeel = start(&servers.each_ref(), "retry = { on = [\"503\"] }");
     let mut client = evenkeel.client();
@@ -277,7 +277,7 @@ fn passed_on(server: &Origin, body: &str, why: &str, outcome: &str) {
 }
 
 #[test]
-fn it_is_told_why_a_status_that_the_route_retries_is_passed_on() {
+fn the_log_says_why_a_status_that_the_route_retries_is_passed_on() {
     let early = Origin::on_head(|_, wire| {
         wire.send(answer(503, "connection: close\r\n", "busy"));
         wire.finish();
@@ -310,7 +310,7 @@ fn a_server_that_is_silent_for_too_long_is_made_good_for() {
 }
 
 #[test]
-fn once_a_part_of_an_answer_has_come_nobody_else_is_asked() {
+fn once_a_part_of_an_answer_has_come_no_other_server_is_asked() {
     const HEAD_CUT: &str = "server closed the connection within the head of its answer; ";
     const CLOSED: &str = "server closed the connection without an answer; ";
     for (begun, why) in [

@@ -75,7 +75,7 @@ fn the_last_server_of_a_pool_is_never_ejected() {
 }
 
 #[test]
-fn good_answers_eject_nobody() {
+fn good_answers_eject_no_server() {
     let (a, b) = (Origin::named("a"), Origin::bytes(crate::support::answer(404, "", "none")).called("b"));
     let evenkeel =
         Evenkeel::start(&pool(&[&a, &b], "outlier = { failures = 1, window = \"30s\", eject = \"60s\" }"));

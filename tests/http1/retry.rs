@@ -42,7 +42,7 @@ fn a_post_is_not_sent_twice() {
 }
 
 #[test]
-fn a_server_that_ends_idle_connections_loses_nobody_a_get() {
+fn a_server_that_ends_idle_connections_loses_no_get() {
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let mut client = evenkeel.client();

@@ -59,7 +59,7 @@ fn an_end_behind_a_head_that_is_all_is_no_body() {
 }
 
 #[test]
-fn who_takes_nothing_leaves_the_others_their_share_of_the_connection() {
+fn a_client_that_takes_nothing_leaves_the_others_their_share_of_the_connection() {
     let windows = Arc::new([(); 2].map(|()| AtomicU32::new(65_535)));
     let theirs = windows.clone();
     let server = serving(move |wire| {

@@ -19,7 +19,7 @@ fn held(gate: &Gate) -> Origin {
 }
 
 #[test]
-fn a_request_in_flight_is_answered_and_its_client_told_to_leave() {
+fn a_request_in_flight_is_answered_with_connection_close() {
     for signal in [Signal::TERM, Signal::INT] {
         let gate = Gate::default();
         let origin = held(&gate);
@@ -145,7 +145,7 @@ fn a_tunnel_lives_until_the_grace_is_over() {
 }
 
 #[test]
-fn whoever_was_connected_before_the_signal_is_served() {
+fn connections_from_before_the_signal_are_served() {
     // One worker alone has more waiting than it accepts in one turn.
     for (workers, waiting) in [(1, 400), (2, 100)] {
         let origin = Origin::named("a");

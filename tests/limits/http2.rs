@@ -41,7 +41,7 @@ fn a_rate_limit_counts_streams_as_requests() {
 }
 
 #[test]
-fn a_client_of_grpc_is_told_in_its_own_words() {
+fn a_client_of_grpc_gets_a_grpc_status() {
     let origin = Origin::answering(|_| ok("a"));
     let evenkeel = balancer(&origin, "[[route]]\npool = \"app\"\nrate_limit = { rate = \"1/h\" }");
     let call = fields::post_with("content-type", "application/grpc");
@@ -51,7 +51,7 @@ fn a_client_of_grpc_is_told_in_its_own_words() {
 }
 
 #[test]
-fn a_client_of_grpc_with_too_many_fields_is_told_so_too() {
+fn a_client_of_grpc_with_too_many_fields_gets_a_grpc_status_too() {
     let origin = Origin::answering(|_| ok("a"));
     let evenkeel = balancer(&origin, "[limits]\nheaders = 10\nuri = 100\n");
     let call = [fields::post_with("content-type", "application/grpc"), fields::short(20)].concat();

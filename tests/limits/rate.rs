@@ -30,7 +30,7 @@ fn a_client_beyond_its_rate_gets_429_and_others_do_not() {
 }
 
 #[test]
-fn who_waits_as_told_is_let_in_again() {
+fn a_client_is_admitted_again_after_the_stated_wait() {
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start(&(limited(r#"{ rate = "2/s", burst = 1 }"#) + &pool(&[&origin], "")));
     let mut client = evenkeel.client();
@@ -173,7 +173,7 @@ fn a_flood_of_clients_does_not_eat_memory() {
 }
 
 #[test]
-fn a_small_table_remembers_no_more_than_it_was_told() {
+fn a_small_table_remembers_no_more_than_its_limit() {
     let origin = Origin::named("a");
     let limits = r#"{ per = "header:x-key", rate = "1/h", keys_max = 64 }"#;
     let evenkeel = Evenkeel::start(&(limited(limits) + &pool(&[&origin], "")));

@@ -56,7 +56,7 @@ fn a_token_comes_back_as_time_goes_by() {
 }
 
 #[test]
-fn who_is_refused_by_one_limit_uses_up_no_other() {
+fn a_request_refused_by_one_limit_uses_up_no_other() {
     let (redis, origin) = (Redis::start(), Origin::named("a"));
     let limits = r#"[{ per = "header:x-key", rate = "1/h", burst = 2, shared = true },
         { per = "route", rate = "1/h", burst = 3, shared = true }, { per = "host", rate = "1/h", burst = 4 }]"#;

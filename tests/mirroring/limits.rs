@@ -56,7 +56,7 @@ fn a_copy_that_finds_no_place_is_dropped_and_one_that_ends_gives_its_own_back() 
 }
 
 #[test]
-fn who_waits_gets_the_place_of_a_copy() {
+fn a_queued_request_gets_the_permit_of_a_copy() {
     for (server, keys) in [(", max_connections = 1", ""), ("", "breaker = { max_requests = 1 }\n")] {
         let gate = Gate::default();
         let (origin, shadow) = (Origin::named("a"), holding(&gate));

@@ -84,7 +84,7 @@ fn lists_are_filtered() {
 }
 
 #[test]
-fn of_requests_with_one_id_the_newest_is_told_and_how_many_there_are() {
+fn of_requests_with_one_id_the_newest_is_shown_and_how_many_there_are() {
     let dead = Origin::refusing("dead");
     let evenkeel = Evenkeel::start(&format!(
         "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.0/8\"]\npool = \"app\"\n{}",

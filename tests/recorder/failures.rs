@@ -134,7 +134,7 @@ fn an_open_circuit_breaker_is_recorded() {
 }
 
 #[test]
-fn a_wait_in_the_queue_is_told_with_its_time() {
+fn a_wait_in_the_queue_is_recorded_with_its_time() {
     let gate = Gate::default();
     let server = Origin::held("a", &gate);
     let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"60ms\" }"));
@@ -153,7 +153,7 @@ fn a_wait_in_the_queue_is_told_with_its_time() {
 }
 
 #[test]
-fn a_rate_limit_is_told_and_is_the_clients_doing() {
+fn a_rate_limit_is_recorded_and_is_the_clients_doing() {
     let server = Origin::named("a");
     let evenkeel = Evenkeel::start(&format!(
         "[[route]]\npath = \"/*\"\npool = \"app\"\nrate_limit = {{ per = \"client-ip\", rate = \"1/h\" }}\n{}",
@@ -245,7 +245,7 @@ fn a_head_that_is_no_request_is_kept_too() {
 }
 
 #[test]
-fn a_pool_without_a_usable_server_is_told_with_the_states() {
+fn a_pool_without_a_usable_server_is_recorded_with_the_states() {
     let folder = Folder::new();
     let server = Origin::named("a");
     let evenkeel = Evenkeel::start_in(folder, &pool(&[&server], ""));

@@ -35,7 +35,7 @@ fn another_server_is_tried_when_one_accepts_nothing() {
 }
 
 #[test]
-fn who_has_sat_through_three_connect_timeouts_is_told_that_another_server_is_left() {
+fn after_three_connect_timeouts_the_reason_says_that_another_server_is_left() {
     let ports = [(); 3].map(|()| Port::reserve());
     let hangs = ports.each_ref().map(Port::hang);
     let left = Origin::named("left");

@@ -26,7 +26,7 @@ fn a_key_of_another_certificate_starts_nothing() {
 }
 
 #[test]
-fn a_pool_that_would_believe_nobody_starts_nothing() {
+fn a_pool_that_would_trust_no_certificate_starts_nothing() {
     let folder = Folder::new();
     let text = "[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n\
                 [pool.app]\nbackends = [5001]\ntls.ca = \"missing.pem\"\n";
@@ -39,7 +39,7 @@ fn a_pool_that_would_believe_nobody_starts_nothing() {
 }
 
 #[test]
-fn how_long_ago_a_certificate_has_expired_is_told_in_whole_days() {
+fn how_long_ago_a_certificate_has_expired_is_given_in_whole_days() {
     let (folder, authority) = (Folder::new(), Authority::new());
     for (ago, told) in [(HOUR, "less than a day"), (25 * HOUR, "1 day"), (49 * HOUR, "2 days")] {
         let expired = authority.issue_with(&["a.example"], |params| {

@@ -40,7 +40,7 @@ fn told(setting: &Setting, client: &mut Client) -> Vec<String> {
 }
 
 #[test]
-fn who_shows_a_certificate_is_named_to_the_server_and_nobody_can_forge_that() {
+fn a_client_with_a_certificate_is_named_to_the_server_and_no_other_can_forge_that() {
     let setting = setting("");
     let web = setting.evenkeel.listener("web");
     let alice = TlsClient::new(&setting.authority).showing(&setting.alice);
@@ -77,7 +77,7 @@ fn no_spelling_of_the_subjects_name_can_be_forged() {
 }
 
 #[test]
-fn nobody_gets_in_without_a_certificate_unless_that_is_allowed() {
+fn no_client_gets_in_without_a_certificate_unless_that_is_allowed() {
     let strict = setting("");
     let stranger = Authority::new();
     let mallory = stranger.issue(&["mallory"]);

@@ -17,7 +17,7 @@ fn certificates(evenkeel: &Evenkeel, listener: &str) -> Option<Vec<Value>> {
 }
 
 #[test]
-fn it_is_told_in_metrics_status_and_log_and_a_renewal_ends_the_warning() {
+fn it_is_in_metrics_status_and_log_and_a_renewal_ends_the_warning() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let lasting = authority.issue_for(&["a.example", "*.a.example"], 90 * DAY).write(&folder, "lasting");
     let short = authority.issue_for(&["b.example"], 20 * DAY + DAY / 2).write(&folder, "short");

@@ -51,7 +51,7 @@ fn a_renewed_certificate_is_shown_and_open_connections_stay() {
 }
 
 #[test]
-fn a_broken_file_leaves_the_old_certificate_and_is_told_of_once() {
+fn a_broken_file_leaves_the_old_certificate_and_is_logged_once() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let (first, second) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let entry = first.write(&folder, "shop");

@@ -108,7 +108,7 @@ fn a_profile_decides_which_versions_are_spoken() {
 }
 
 #[test]
-fn whoever_speaks_no_tls_is_closed_and_nobody_else_is_hurt() {
+fn a_client_without_tls_is_closed_and_hurts_no_other() {
     let (folder, authority, origin) = (Folder::new(), Authority::new(), Origin::named("a"));
     let (_, entry) = certificate(&folder, &authority, "one", &[NAME]);
     let evenkeel = Evenkeel::start(&config(&[entry], "", &origin, ""));
@@ -141,7 +141,7 @@ fn a_listener_in_clear_may_send_everybody_to_https() {
 }
 
 #[test]
-fn whoever_names_a_port_is_sent_to_that_of_the_listener_with_tls() {
+fn a_client_that_names_a_port_is_redirected_to_that_of_the_listener_with_tls() {
     let (folder, authority, port) = (Folder::new(), Authority::new(), Port::reserve());
     let entry = authority.issue(&[NAME]).write(&folder, "one");
     let evenkeel = Evenkeel::start(&format!(

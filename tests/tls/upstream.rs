@@ -46,7 +46,7 @@ fn a_server_is_believed_if_its_certificate_is_for_its_name_and_of_those_trusted(
 }
 
 #[test]
-fn a_client_is_not_told_what_is_wrong_with_a_certificate_but_the_log_is() {
+fn what_is_wrong_with_a_certificate_is_in_the_log_and_not_in_the_answer() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let server = server(&folder, &authority, &["app.internal"], "");
     let ca = authority.write(&folder, "ca.pem");

@@ -270,7 +270,7 @@ fn an_upgrade_behind_a_body_is_an_ordinary_request() {
 }
 
 #[test]
-fn who_leaves_takes_the_other_side_along() {
+fn a_side_that_leaves_takes_the_other_along() {
     let resets = Arc::new(Mutex::new(Vec::new()));
     let seen = resets.clone();
     let (server, _asked) = server(move |server, stream| {
@@ -313,7 +313,7 @@ fn one_in_which_nothing_moves_is_closed() {
 }
 
 #[test]
-fn who_takes_nothing_stops_the_other_side() {
+fn a_side_that_takes_nothing_stops_the_other() {
     const WINDOW: usize = 65_535;
     let (counts, count) = channel();
     let counts = Mutex::new(counts);

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let faults = run(&["example.com:80"], &["nowhere", "70000", "5001"]).unwrap_err();
         for part in ["--listen example.com:80: ", "--backend nowhere: ", "--backend 70000: "] {
             assert!(faults.contains(part), "{faults}");

@@ -135,7 +135,7 @@ fn a_listener_that_moves_loses_its_requests_unless_an_address_still_covers_the_o
 }
 
 #[test]
-fn a_redacted_field_is_told_of_only_where_it_decides() {
+fn a_redacted_field_is_mentioned_only_where_it_decides() {
     let by_token =
         |pool: &str| route("/a", &format!("headers = {{ authorization = \"x\" }}\npool = \"{pool}\""));
     let rest = route("/*", "pool = \"green\"");
@@ -152,7 +152,7 @@ fn a_redacted_field_is_told_of_only_where_it_decides() {
 }
 
 #[test]
-fn a_redacted_query_parameter_is_told_of_only_where_it_decides() {
+fn a_redacted_query_parameter_is_mentioned_only_where_it_decides() {
     let by_token = route("/a", "query = { token = \"x\" }\npool = \"blue\"");
     let rest = route("/*", "pool = \"green\"");
     let samples = [get("/a?token=(redacted)&b=1", &[]), get("/a?other=(redacted)", &[])];

@@ -63,7 +63,7 @@ fn floods_of_frames_end_the_connection() {
 }
 
 #[test]
-fn resets_cost_the_same_whoever_sends_them() {
+fn resets_cost_the_same_from_either_side() {
     let post = [get(), block(&[("content-length", "1")])].concat();
     let asked = |id| frame(HEADERS, END_HEADERS, id, &post);
     type Wrong = (&'static str, fn(u32) -> Vec<u8>);

@@ -20,7 +20,7 @@ async fn asked(text: &'static [u8]) -> io::Result<Option<(u16, bool)>> {
 }
 
 #[tokio::test]
-async fn a_whole_response_is_told_from_one_that_breaks_off_and_from_none() {
+async fn a_whole_response_differs_from_one_that_breaks_off_and_from_none() {
     let whole = asked(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     assert_eq!(whole.unwrap(), Some((200, false)));
     let chunked =

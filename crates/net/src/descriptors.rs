@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_needed_more_may_have_more() {
+    fn needed_uses_may_have_more_descriptors() {
         for limit in [1, 3, 16, 100, 160, 1024, 20_000, u64::from(u32::MAX) * 4] {
             let Reserve { clients_below, servers_below } = Reserve::of(Some(limit));
             assert!(clients_below <= servers_below, "{limit}");

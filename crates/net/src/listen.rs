@@ -24,7 +24,7 @@ use held::holder_here;
 pub use held::{Holder, covers, holder};
 pub use inherited::{Inherited, bind_beside};
 
-/// How often it is looked who has an address that is in use, while it does not seem to be this process.
+/// How often to look for the holder of an address in use, while that does not seem to be this process.
 const LOOKS_MAX: u32 = 4;
 
 /// A bound socket that no runtime drives yet; it may go to another thread. It listens, unless it is only reserved.

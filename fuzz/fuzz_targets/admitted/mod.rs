@@ -16,7 +16,7 @@ use evenkeel_types::{RequestIdText, Time};
 
 use crate::{LIMITS, strict};
 
-/// One that believes nobody, and one that believes everybody.
+/// One that trusts no proxy, and one that trusts every peer.
 static LISTENERS: LazyLock<Vec<Listener>> = LazyLock::new(|| {
     let text = "[listener.a]\nbind = 1\npool = \"p\"\n\
                 [listener.b]\nbind = 2\npool = \"p\"\ntrusted_proxies = [\"0.0.0.0/0\", \"::/0\"]\n\
@@ -74,7 +74,7 @@ fn check_framing(request: &Request<'_>, framing: Framing) {
     }
 }
 
-/// What is matched is what is forwarded, in a form that nobody reads in another way.
+/// What is matched is what is forwarded, in a form that has one reading.
 fn check_target(request: &Request<'_>) {
     let path = request.path.as_bytes();
     assert!(request.method == "OPTIONS" && path == b"*" || path.starts_with(b"/"), "path {path:?}");

@@ -10,7 +10,7 @@ macro_rules! bus_contract {
             cases! { $start:
                 a_message_reaches_all_subscribers_of_its_topic_in_order,
                 nothing_is_kept_for_later_subscribers,
-                a_slow_subscriber_is_told_what_it_lost_and_goes_on,
+                a_slow_subscriber_learns_what_it_lost_and_goes_on,
                 a_subscription_ends_when_it_is_dropped,
             }
         }
@@ -66,7 +66,7 @@ pub mod cases {
         assert_eq!(next(&mut second).await, Event::Message(message(3)));
     }
 
-    pub async fn a_slow_subscriber_is_told_what_it_lost_and_goes_on(subject: Subject<dyn Bus>) {
+    pub async fn a_slow_subscriber_learns_what_it_lost_and_goes_on(subject: Subject<dyn Bus>) {
         let bus = &*subject.port;
         let mut slow = bus.subscribe("a").await.unwrap();
         let sent = 1000;

@@ -8,7 +8,7 @@ use minigram::ports::store::{Profile, StoreError};
 use crate::world::{ACCESS_TTL, SESSION_TTL, World, password};
 
 #[tokio::test]
-async fn who_signs_up_is_signed_in_and_reads_the_own_account() {
+async fn a_new_user_is_signed_in_and_reads_the_own_account() {
     let world = World::new().await;
     let profile = Profile::new("Ada Lovelace", "").unwrap();
     let signed_in =

@@ -27,7 +27,7 @@ fn reload(control: impl FnOnce(Request) + Send + 'static) -> Answer {
 }
 
 #[test]
-fn a_reload_is_sent_on_and_its_generation_told() {
+fn a_reload_is_passed_on_and_its_generation_reported() {
     let api = Api::start();
     let answer = api.send("POST", "/reload");
     assert_eq!((answer.status, answer.json()), (200, json!({ "generation": 8 })));

@@ -35,7 +35,7 @@ fn alive_and_ready_are_two_things() {
 }
 
 #[test]
-fn what_is_not_there_is_told_in_json() {
+fn an_unknown_path_is_answered_in_json() {
     let api = Api::start();
     for path in ["/nothing", "/status/", "/pools", "/pools/app/servers/", "/metrics/x"] {
         let answer = api.get(path);
@@ -45,7 +45,7 @@ fn what_is_not_there_is_told_in_json() {
 }
 
 #[test]
-fn wrong_methods_are_told_in_json_with_the_right_ones() {
+fn wrong_methods_are_refused_in_json_with_the_right_ones() {
     let api = Api::start();
     for (method, path, allowed) in [
         ("POST", "/status", "get,head"),

@@ -9,8 +9,8 @@ use super::route::Route;
 use crate::diagnostic::Diagnostic;
 use crate::read::Table;
 
-/// `timeout.idle` and `timeout.write` of a tcp listener that says nothing of them. Whoever reads a long result page by page
-/// takes nothing meanwhile, and that is no fault.
+/// `timeout.idle` and `timeout.write` of a tcp listener that says nothing of them. A client that reads a long result page by
+/// page takes nothing meanwhile, and that is no fault.
 const TCP_IDLE: Duration = Duration::from_secs(600);
 
 /// `timeout.idle` of a udp listener that says nothing of it: as long as most firewalls remember a session.

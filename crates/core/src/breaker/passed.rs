@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn who_was_tried_is_not_found_again_and_a_full_pool_is_known_after_a_few_choices() {
+    fn a_tried_server_is_not_found_again_and_a_full_pool_is_known_after_a_few_choices() {
         let (pool, config) = full_but(&[3], 1000);
         assert_eq!(find(&pool, &config, &[3]), (None, CHOICES_MAX));
     }
 
     #[test]
-    fn who_is_open_is_not_waited_for() {
+    fn a_server_with_an_open_circuit_is_not_waited_for() {
         let (pool, config) = full_but(&[], 5);
         let mut passed = Passed::new(&[4]);
         assert_eq!((passed.skip(), passed.out()), (&[4][..], &[4][..]));

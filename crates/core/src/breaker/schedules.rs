@@ -142,7 +142,7 @@ fn a_limit_that_is_raised_meanwhile_leaves_no_request_queued() {
 }
 
 #[test]
-fn who_began_before_there_were_limits_gives_its_place_to_who_waits() {
+fn a_request_from_before_there_were_limits_gives_its_permit_to_a_queued_one() {
     on_all_schedules(|| {
         let loads = [Arc::new(Load::default())];
         let mut limited = pool("queue = {}");

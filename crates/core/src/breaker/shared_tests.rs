@@ -45,7 +45,7 @@ fn the_least_of_the_limits_holds() {
 }
 
 #[test]
-fn a_place_that_is_given_back_goes_to_who_came_first() {
+fn a_permit_that_is_given_back_goes_to_the_first_in_the_queue() {
     let pool = two_at_a_time();
     let breaker = under(&pool, &[]);
     assert_eq!([(); 3].map(|()| breaker.enter(&pool)), [Ok(()), Ok(()), Err(Full::Requests)]);
@@ -58,7 +58,7 @@ fn a_place_that_is_given_back_goes_to_who_came_first() {
 }
 
 #[test]
-fn a_limit_that_grows_makes_place_for_who_waits() {
+fn a_limit_that_grows_admits_queued_requests() {
     let keys = "concurrency = { min = 1, max = 1000 }\nqueue = { wait = \"1s\" }";
     let pool = pool(keys);
     let breaker = under(&pool, &[]);
@@ -74,7 +74,7 @@ fn a_limit_that_grows_makes_place_for_who_waits() {
 }
 
 #[test]
-fn who_leaves_before_it_notices_gives_its_place_back() {
+fn a_request_that_leaves_before_it_notices_gives_its_permit_back() {
     let pool = two_at_a_time();
     let breaker = under(&pool, &[]);
     (0..2).for_each(|_| breaker.enter(&pool).expect("a place"));
@@ -87,7 +87,7 @@ fn who_leaves_before_it_notices_gives_its_place_back() {
 }
 
 #[test]
-fn a_place_at_a_server_goes_to_who_wants_that_server() {
+fn a_permit_of_a_server_goes_to_a_request_for_that_server() {
     let loads = [(); 2].map(|()| Arc::new(Load::default()));
     let [a, b] = &loads;
     let pool = pool("queue = { wait = \"1s\" }");
@@ -104,7 +104,7 @@ fn a_place_at_a_server_goes_to_who_wants_that_server() {
 }
 
 #[test]
-fn what_began_before_there_were_limits_leaves_its_place_to_who_waits() {
+fn what_began_before_there_were_limits_leaves_its_permit_to_a_queued_request() {
     let load = Arc::new(Load::default());
     load.begin();
     let mut pool = pool("queue = { wait = \"1s\" }");
@@ -123,7 +123,7 @@ fn granted(breaker: &Breaker, tickets: &[Ticket]) -> usize {
 }
 
 #[test]
-fn limits_that_are_raised_let_in_who_waits_and_lowered_ones_hold_for_who_began_before() {
+fn raised_limits_admit_queued_requests_and_lowered_ones_count_those_from_before() {
     let loads = [(); 2].map(|()| Arc::new(Load::default()));
     let of = |max: u32| pool(&format!("breaker = {{ max_requests = {max} }}\nqueue = {{ wait = \"1s\" }}"));
     let before = of(1);
@@ -159,7 +159,7 @@ fn the_same_holds_for_servers() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_only_for_those_who_know_no_other() {
+fn a_removed_server_serves_only_requests_that_know_no_other() {
     let loads = [(); 3].map(|()| Arc::new(Load::default()));
     let mut both = pool("queue = { wait = \"1s\" }");
     both.backends.iter_mut().for_each(|backend| backend.max_connections = Some(1));
@@ -214,7 +214,7 @@ fn a_server_that_takes_no_requests_gets_none_and_one_that_does_again_gets_the_qu
 }
 
 #[test]
-fn a_server_without_weight_is_for_those_who_belong_to_it() {
+fn a_server_without_weight_serves_only_its_own_clients() {
     let loads = [(); 2].map(|()| Arc::new(Load::default()));
     let pool = pool("queue = { wait = \"1s\" }");
     let breaker = under(&pool, &loads);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_told_in_its_parts() {
+    fn a_key_is_shown_in_its_parts() {
         let head = [("x-country", "DE"), ("cookie", "theme=dark; id=7")];
         let whole = describe_key(&Cache::default(), &target(), &head[..]);
         assert_eq!(whole, "https://shop.test/a?page=2&x=1, asked for as /api/a, route api, pool app");

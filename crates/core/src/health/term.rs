@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_of_a_term_that_ended_while_it_was_made_is_told_at_once() {
+    fn a_connection_whose_term_ended_while_it_was_made_is_notified_at_once() {
         let terms = Arc::new(Terms::default());
         let chosen_in = terms.present();
         terms.begin(1);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_told_is_let_in_and_not_a_nanosecond_before() {
+    fn a_client_is_admitted_after_the_stated_wait_and_not_a_nanosecond_before() {
         for (count, seconds, burst) in
             [(3, 1, 1), (7, 60, 2), (999_983, 1, 5), (1, 3_600, 1), (1_000_000, 1, 1)]
         {

@@ -122,7 +122,7 @@ fn a_combination_counts_as_such() {
 }
 
 #[test]
-fn who_is_refused_by_one_limit_uses_up_no_other() {
+fn a_request_refused_by_one_limit_uses_up_no_other() {
     let limits = limits(r#"[{ rate = "1/h", burst = 2 }, { per = "route", rate = "1/h", burst = 5 }]"#);
     assert_eq!(passed(&limits, &from("192.0.2.1"), 100), 2);
     assert_eq!(passed(&limits, &from("192.0.2.2"), 100), 2);

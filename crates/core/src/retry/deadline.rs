@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_told_in_the_same_format() {
+    fn the_server_gets_the_same_format() {
         let (at, now) = (Time::from_millis(1_500), Time::from_millis(400));
         assert_eq!(remaining(&DeadlineHeader::Grpc, at, now), "1100m");
         assert_eq!(remaining(&DeadlineHeader::Millis("x".into()), at, now), "1100");
@@ -128,7 +128,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_told_is_understood(ms in 1_u64..86_400_000) {
+        fn what_is_written_is_understood(ms in 1_u64..86_400_000) {
             for header in [DeadlineHeader::Grpc, DeadlineHeader::Millis("x".into())] {
                 let value = remaining(&header, Time::from_millis(ms), Time::ZERO);
                 prop_assert_eq!(said(&header, &value), Some(MS(ms)));

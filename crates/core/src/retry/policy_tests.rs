@@ -42,7 +42,7 @@ fn what_is_listed_is_retried() {
 }
 
 #[test]
-fn each_reason_against_it_is_told() {
+fn each_reason_against_it_is_reported() {
     let refused = |attempt, why| check(&attempt, Decision::Final(why));
     refused(Attempt { answered: true, ..FAILED }, Final::Answered);
     refused(Attempt { cause: Cause::Begun, ..FAILED }, Final::Answered);
@@ -89,7 +89,7 @@ fn a_pause_that_would_outlast_the_request_is_no_retry() {
 }
 
 #[test]
-fn a_policy_is_told_in_a_line() {
+fn a_policy_is_shown_in_a_line() {
     assert_eq!(
         describe(&Retry::default()),
         "sent to at most 3 servers, on connect, reset; GET, HEAD, OPTIONS, TRACE, PUT, DELETE after it was sent; \

@@ -30,7 +30,7 @@ pub struct Received {
     pub segment: usize,
     /// Who sent it; `None` from a socket that is connected.
     pub peer: Option<SocketAddr>,
-    /// The address that it was sent to; `None` unless the socket is told.
+    /// The address that it was sent to; `None` unless the socket reports it.
     pub local: Option<IpAddr>,
     /// What [`Inbox::receive`] was given.
     pub tag: usize,

@@ -32,7 +32,7 @@ impl DatagramSocket {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, bound })
     }
 
-    /// Sets what a socket is told beside datagrams, before it is bound.
+    /// Sets what a socket reports beside datagrams, before it is bound.
     pub(crate) fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
         if address.ip().is_unspecified() {
             match address {

@@ -87,7 +87,7 @@ fn datagrams_that_the_kernel_does_not_take_apart_go_one_by_one() {
 }
 
 #[test]
-fn a_refusal_is_told_once_and_the_other_messages_go() {
+fn a_refusal_is_reported_once_and_the_other_messages_go() {
     let server = socket("127.0.0.1:0");
     let address = server.local_addr().unwrap();
     let client = Dial::default().connect_datagrams(address).unwrap();

@@ -31,7 +31,7 @@ fn a_renewed_certificate_is_shown_and_nothing_else_changes() {
 }
 
 #[test]
-fn one_that_is_broken_keeps_the_old_one_and_is_told_of_once() {
+fn a_broken_file_keeps_the_old_one_and_is_reported_once() {
     let (folder, authority) = (Folder::new(), Authority::new("A"));
     let first = authority.issue_with(&["a.example"], false, |_| {});
     let server = server(vec![write(&folder, "a", &first)]);

@@ -24,7 +24,7 @@ macro_rules! cache_contract {
                 a_fetch_that_failed_or_took_too_long_is_given_to_another,
                 an_aging_value_is_refreshed_by_one_and_served_to_all,
                 what_was_fetched_before_an_invalidation_is_refused,
-                a_fetch_after_an_invalidation_is_told_what_to_read_behind,
+                a_fetch_after_an_invalidation_learns_what_to_read_behind,
                 an_outdated_value_is_served_until_it_is_fetched_anew,
                 an_outdated_value_ends_when_it_is_not_fetched,
                 an_absent_value_is_not_outdated,

@@ -109,7 +109,7 @@ pub async fn what_was_fetched_before_an_invalidation_is_refused(subject: Subject
     assert_eq!(cache.get(&key).await.unwrap(), None);
 }
 
-pub async fn a_fetch_after_an_invalidation_is_told_what_to_read_behind(subject: Subject<dyn Cache>) {
+pub async fn a_fetch_after_an_invalidation_learns_what_to_read_behind(subject: Subject<dyn Cache>) {
     let (cache, key) = (&*subject.port, key("a"));
     for written in [at(8), Position { database: 3, ..at(5) }, at(7)] {
         cache.invalidate(&key, written).await.unwrap();

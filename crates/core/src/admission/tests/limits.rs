@@ -119,7 +119,7 @@ fn a_sticky_request_waits_for_its_own_server() {
 }
 
 #[test]
-fn an_open_circuit_breaker_refuses_and_its_changes_are_told() {
+fn an_open_circuit_breaker_refuses_and_its_changes_are_reported() {
     let keys = "breaker = { failures = \"50%\", requests_min = 2, open_for = \"5s\" }";
     let scene = Scene::new("[5001]", keys, "retry = false");
     for _ in 0..2 {

@@ -346,7 +346,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn each_change_is_told_once_and_no_ejection_empties_a_pool(
+    fn each_change_is_reported_once_and_no_ejection_empties_a_pool(
         steps in prop::collection::vec(some_step(), 0..120),
         is_checked in any::<bool>(),
     ) {

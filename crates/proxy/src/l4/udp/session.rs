@@ -219,7 +219,7 @@ impl Relayed {
         }
     }
 
-    /// The server has refused a datagram: it is told to those that judge servers. Returns how the session has ended, and why.
+    /// The server has refused a datagram: the circuit breaker and the outlier detection count that. Returns how the session has ended, and why.
     #[cold]
     pub fn refused(&mut self, worker: &Worker, error: io::Error, now: Time) -> (StreamEnded, String) {
         let error = ServerError::Connect(error);
