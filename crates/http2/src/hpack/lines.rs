@@ -23,7 +23,7 @@ struct Known {
     entry: u32,
 }
 
-/// A hash of what a line begins with, in lower case.
+/// A hash of what a line begins with. A server writes its names in one case: another one has its own key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Key(u32);
 
@@ -33,7 +33,7 @@ impl Lines {
     pub(super) fn key(text: &[u8]) -> Option<Key> {
         let start: &[u8; START] = text.first_chunk()?;
         let (words, _) = start.as_chunks::<8>();
-        let [one, two] = [words[0], words[1]].map(|word| lower_word(u64::from_le_bytes(word)));
+        let [one, two] = [words[0], words[1]].map(u64::from_le_bytes);
         let mixed = (one ^ two.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Some(Key((mixed >> 32) as u32))
     }

@@ -24,7 +24,7 @@ use crate::worker::turns::Ticket;
 /// Exchanges that may be at work, those included whose stream has ended already: so many times the streams.
 const EXCHANGES_FACTOR: usize = 2;
 /// How long a connection keeps what makes further requests cheaper when there are none.
-const LULL: Duration = Duration::from_millis(200);
+const LULL: Duration = Duration::from_millis(50);
 /// How often the socket is read, and how many streams are polled each time, before other connections have their turn.
 const ROUNDS: usize = 8;
 const POLLS: usize = 64;
