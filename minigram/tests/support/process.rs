@@ -110,6 +110,11 @@ impl Server {
         self.port.address()
     }
 
+    /// Its directory.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Ends it as a crash does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -120,10 +125,15 @@ impl Server {
 
     /// Starts it again, on the same port and directory.
     pub fn resume(&mut self) {
+        self.resume_with(&[]);
+    }
+
+    /// The same with more arguments, for this time.
+    pub fn resume_with(&mut self, more: &[&str]) {
         self.kill();
         let log = File::options().create(true).append(true).open(self.home.log()).unwrap();
         let mut command = ordinary(&self.program);
-        command.args(&self.arguments).current_dir(self.home.path());
+        command.args(&self.arguments).args(more).current_dir(self.home.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = self.child.insert(spawn(command));
         let begun = Instant::now();

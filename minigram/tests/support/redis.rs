@@ -1,5 +1,6 @@
 //! A Redis that keeps sessions and cache, alone or as a pair with Sentinels.
 
+use std::fs;
 use std::net::SocketAddr;
 
 use minigram::cluster::{RedisConf, SentinelConf};
@@ -67,6 +68,13 @@ impl Redis {
 
     pub fn resume(&mut self) {
         self.0.resume();
+    }
+
+    /// Starts it after a crash that has cost it the log of its writes.
+    pub fn resume_from_snapshot(&mut self) {
+        self.0.kill();
+        fs::remove_dir_all(self.0.home().join("appendonlydir")).unwrap();
+        self.0.resume_with(&["--appendonly", "no"]);
     }
 }
 

@@ -215,6 +215,36 @@ async fn after_a_crash_sessions_are_there_and_what_was_cached_before_is_not_serv
     assert!(matches!(found, Found::Missing(_)), "{found:?}");
 }
 
+/// What operators do when the log of writes is lost or broken (DESIGN.md, Redis).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_log_of_writes_sessions_come_from_the_snapshot() {
+    let mut redis = Redis::start();
+    let settings = redis.settings(&prefix());
+    let sessions = RedisSessions::connect(&settings).await.unwrap();
+    let (session, _) = sessions.open(UserId::from_sql(1), WEEK).await.unwrap();
+    let (_, schedule): (String, String) = command(&settings, &["CONFIG", "GET", "save"]).await;
+    assert!(!schedule.is_empty(), "snapshots are made by themselves");
+    let _: String = command(&settings, &["SAVE"]).await;
+
+    redis.resume_from_snapshot();
+    let found = eventually(async || sessions.session(session.id).await.ok()).await;
+    assert!(found.is_some(), "the snapshot has it");
+
+    let _: String = command(&settings, &["CONFIG", "SET", "appendonly", "yes"]).await;
+    eventually(async || {
+        let info: String = command(&settings, &["INFO", "persistence"]).await;
+        let is_written = ["aof_enabled:1", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"]
+            .into_iter()
+            .all(|line| info.contains(line));
+        is_written.then_some(())
+    })
+    .await;
+    redis.kill();
+    redis.resume();
+    let found = eventually(async || sessions.session(session.id).await.ok()).await;
+    assert!(found.is_some(), "the new log has it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_were_cut_are_made_anew_within_the_call() {
     let redis = Redis::start();
