@@ -95,8 +95,8 @@ impl Buffers {
         io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
     }
 
-    /// The same with one of `size`, for what a task `waits` for, from its second poll on: what has come by then is what has woken it,
-    /// and is read without a question whether there is something.
+    /// The same with one of `size`. If the task `waits` already, what has come is what has woken it, and the first read needs no question
+    /// whether there is something. Further ones ask, so that a peer that sends and sends uses up the task's budget, and it yields.
     pub fn poll_awaited(
         &self,
         size: ReadSize,
@@ -105,12 +105,12 @@ impl Buffers {
         buf: &mut Vec<u8>,
         waits: &mut bool,
     ) -> Poll<io::Result<usize>> {
-        if std::mem::replace(waits, true)
-            && let Some(read) = self.read_at_once(size, io, buf)
-        {
-            return Poll::Ready(read);
-        }
-        self.poll_sized(size, io, cx, buf)
+        let read = match if *waits { self.read_at_once(size, io, buf) } else { None } {
+            Some(read) => Poll::Ready(read),
+            None => self.poll_sized(size, io, cx, buf),
+        };
+        *waits = read.is_pending();
+        read
     }
 
     /// The same with one of `size`.
@@ -163,8 +163,44 @@ impl Buffers {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    /// Reads until the task would yield; tells how often that was, or `None` if it would not.
+    async fn reads_until_it_yields(io: &Io, refill: impl Fn()) -> Option<usize> {
+        // As after a wait.
+        let (buffers, mut buf, mut waits) = (Buffers::default(), Vec::new(), true);
+        poll_fn(|cx| {
+            let reads = (0..10_000).find(|_| {
+                buf.clear();
+                refill();
+                buffers.poll_awaited(ReadSize::Small, io, cx, &mut buf, &mut waits).is_pending()
+            });
+            Poll::Ready(reads)
+        })
+        .await
+    }
+
+    #[test]
+    fn a_peer_that_sends_and_sends_does_not_keep_a_task_from_yielding() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (peer, ours) = UnixStream::pair().unwrap();
+            peer.set_nonblocking(true).unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let io = Io::unix(tokio::net::UnixStream::from_std(ours).unwrap());
+            let flood = || while (&peer).write(&[b'\n'; 4 * SMALL]).is_ok() {};
+            flood();
+            poll_fn(|cx| io.poll_readable(cx)).await.unwrap();
+            let reads = reads_until_it_yields(&io, flood).await;
+            assert!(reads.is_some_and(|reads| reads > 1), "{reads:?}");
+        });
+    }
 
     #[test]
     fn buffers_come_back_empty_and_grown_ones_do_not() {
