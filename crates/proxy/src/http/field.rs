@@ -285,9 +285,11 @@ pub fn is_token(text: &[u8]) -> bool {
     }
 }
 
+/// One in each byte.
+pub const ONES: u64 = u64::MAX / 255;
+
 /// True of eight letters and hyphens, which nearly all names are made of.
 fn has_letters(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     // The high bit of each byte that is at least this one. No byte carries over into the next.
     let from = |word: u64, byte: u8| (word & !HIGH) + ONES * u64::from(0x80 - byte);

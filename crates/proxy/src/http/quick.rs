@@ -1,7 +1,7 @@
 //! Heads as nearly all of them are, read in one pass. What is in any way unusual is left to the full reader in `head.rs`,
 //! which also says what is wrong with it.
 
-use super::field::{Field, Known, KnownSet, Span, is_token};
+use super::field::{Field, Known, KnownSet, ONES, Span, is_token};
 use super::head::{HeadLimits, RequestHead, ResponseHead};
 use super::version::Version;
 
@@ -105,9 +105,6 @@ fn visible_end(bytes: &[u8], at: usize) -> usize {
 fn text_end(bytes: &[u8], at: usize) -> usize {
     first(bytes, at, 0, |word| below(word, b' ') | equal(word, 0x7f))
 }
-
-/// One in each byte.
-const ONES: u64 = u64::MAX / 255;
 
 /// The place of the first byte from `at` on whose high bit `found` sets in its word of eight; the end of `bytes` at the latest, behind
 /// which bytes stand that it finds: `beyond`.

@@ -74,29 +74,25 @@ impl Buffers {
         io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
     }
 
-    /// Reads from `io` what has come, into a buffer of `size`; `None` if there is nothing.
-    fn read_at_once(&self, size: ReadSize, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
-        if buf.capacity() == 0 {
-            *buf = self.sized(size);
-        }
-        match io.try_read(buf) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if buf.is_empty() {
-                    self.give(std::mem::take(buf));
-                }
-                None
-            }
-            read => Some(read),
-        }
-    }
-
     /// The same with a large one.
     pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
     }
 
-    /// The same with one of `size`. If the task `waits` already, what has come is what has woken it, and the first read needs no question
-    /// whether there is something. Further ones ask, so that a peer that sends and sends uses up the task's budget, and it yields.
+    /// The same with one of `size`.
+    pub fn poll_sized(
+        &self,
+        size: ReadSize,
+        io: &Io,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.sized(size), |buf| self.give(buf))
+    }
+
+    /// The same for a task that `waits` already, or will: what has come has woken it, so the first read is tried without asking tokio
+    /// whether there is something. Further reads ask, and so use up the task's budget: a peer that never stops sending does not keep
+    /// the task from yielding.
     pub fn poll_awaited(
         &self,
         size: ReadSize,
@@ -113,15 +109,20 @@ impl Buffers {
         read
     }
 
-    /// The same with one of `size`.
-    pub fn poll_sized(
-        &self,
-        size: ReadSize,
-        io: &Io,
-        cx: &mut Context<'_>,
-        buf: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        io.poll_read_lazily(cx, buf, || self.sized(size), |buf| self.give(buf))
+    /// Reads from `io` what has come, into a buffer of `size`; `None` if there is nothing.
+    fn read_at_once(&self, size: ReadSize, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        if buf.capacity() == 0 {
+            *buf = self.sized(size);
+        }
+        match io.try_read(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if buf.is_empty() {
+                    self.give(std::mem::take(buf));
+                }
+                None
+            }
+            read => Some(read),
+        }
     }
 
     fn sized(&self, size: ReadSize) -> Vec<u8> {
