@@ -88,9 +88,10 @@ impl StallingDisk {
         }
     }
 
-    /// How many calls hang.
-    pub fn held(&self) -> usize {
-        self.lock().held.len()
+    /// How many calls of a process hang. Others may look at every disk that is mounted, such as `df`.
+    pub fn held_by(&self, process: u32) -> usize {
+        let is_thread = |id: u32| Path::new(&format!("/proc/{process}/task/{id}")).exists();
+        self.lock().held.iter().filter(|request| is_thread(number(request, 32))).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

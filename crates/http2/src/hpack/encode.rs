@@ -1,5 +1,7 @@
 //! Encoding field blocks (RFC 7541, 6): what repeats is sent as an index, what changes each time as it is.
 
+use evenkeel_types::three_digits;
+
 use super::class::Class;
 use super::lines::{self, Key, Lines, lower_case};
 use super::static_table::{LEN, Line, find_name, hash};
@@ -106,10 +108,7 @@ impl Encoder {
             400 => 12,
             404 => 13,
             500 => 14,
-            _ => {
-                let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
-                return self.field(b":status", &digits, out);
-            }
+            _ => return self.field(b":status", &three_digits(u64::from(status)), out),
         };
         out.push(0x80 | index);
     }
