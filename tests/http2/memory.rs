@@ -11,15 +11,13 @@ const CONNECTIONS: usize = 8;
 const STREAMS: u32 = 100;
 /// Of each response.
 const LENGTH: usize = 10 << 20;
-/// What one connection may hold, generously.
-const EACH_MAX: usize = 8 << 20;
 
-/// Opens all streams of a connection, whose windows would take everything, and reads nothing.
-fn attack(evenkeel: &Evenkeel, stream_window: u32) -> Peer {
+/// Opens so many streams of a connection, whose windows would take everything, and reads nothing.
+fn attack(evenkeel: &Evenkeel, streams: u32, stream_window: u32) -> Peer {
     let mut peer = Peer::greeted(evenkeel.client());
     peer.send(settings(&[(setting::INITIAL_WINDOW_SIZE, stream_window)])).unwrap();
     peer.send(window_update(0, (1 << 31) - 1 - 65_535)).unwrap();
-    let requests = (0..STREAMS).flat_map(|at| headers(2 * at + 1, flag::WHOLE, fields::get()));
+    let requests = (0..streams).flat_map(|at| headers(2 * at + 1, flag::WHOLE, fields::get()));
     peer.send(requests.collect::<Vec<u8>>()).unwrap();
     peer
 }
@@ -53,17 +51,17 @@ fn waiting(evenkeel: &Evenkeel) -> f64 {
 #[test]
 fn unread_responses_hold_little_memory() {
     let origin = Origin::bytes(ok(&"x".repeat(LENGTH)));
-    // One whose windows are open and whose socket is full, and one whose windows are shut.
-    for window in [(1 << 31) - 1, 0] {
+    // One whose windows are open and whose socket is full, and one whose windows are shut; and what each connection may hold.
+    for (window, each_max) in [((1 << 31) - 1, 3 << 20), (0, 3 << 19)] {
         let evenkeel = balancer(&origin, "");
         let mut other = Peer::greeted(evenkeel.client());
         let before = (evenkeel.allocated(), origin.count());
-        let peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, window)).collect();
+        let peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, STREAMS, window)).collect();
         let asked = CONNECTIONS * STREAMS as usize;
         eventually("the servers have all requests", || origin.count() == before.1 + asked);
         let grown = grown(&evenkeel, before.0);
         assert!(
-            grown < CONNECTIONS * EACH_MAX,
+            grown < CONNECTIONS * each_max,
             "{grown} bytes for {CONNECTIONS} connections that read nothing (window {window})"
         );
         // Others are served meanwhile.
@@ -76,11 +74,14 @@ fn unread_responses_hold_little_memory() {
 
 #[test]
 fn all_connections_together_hold_what_the_process_may() {
+    // With fewer streams than the bound for a connection is for.
+    const CONNECTIONS: usize = 100;
+    const STREAMS: u32 = 4;
     let origin = Origin::bytes(ok(&"x".repeat(LENGTH)));
     let held = |limits: &str| {
         let evenkeel = balancer(&origin, limits);
         let before = origin.count();
-        let _peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, 0)).collect();
+        let _peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, STREAMS, 0)).collect();
         eventually("the server has all requests", || {
             origin.count() == before + CONNECTIONS * STREAMS as usize
         });
@@ -106,11 +107,11 @@ fn small_responses_that_wait_count_as_well() {
         gates[round - 1].open();
     };
     // Each stream gets a connection to the server, which is kept.
-    let mut peer = attack(&evenkeel, (1 << 31) - 1);
+    let mut peer = attack(&evenkeel, STREAMS, (1 << 31) - 1);
     has_all(1);
     (0..STREAMS).for_each(|_| peer.response_end().unwrap());
     drop(peer);
-    let _peer = attack(&evenkeel, 0);
+    let _peer = attack(&evenkeel, STREAMS, 0);
     has_all(2);
     let waiting = waiting(&evenkeel);
     assert_eq!(origin.connections(), STREAMS as usize);

@@ -167,6 +167,7 @@ fn outcome(
         peer_text: &peer_text,
         port: None,
         sender: None,
+        unsent: None,
         now: Time::ZERO,
         fresh_id: RequestIdText::Given(sample.id.as_str().into()),
         known_host: None,

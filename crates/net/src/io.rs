@@ -74,7 +74,8 @@ impl Io {
     /// # Errors
     /// The client does not agree, or is gone.
     pub async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<Handshake> {
-        self.secure(Session::server(config)?).await
+        let session = self.tls.insert(Session::server(config)?);
+        session.shake_hands(&self.stream).await
     }
 
     /// Begins TLS as its client, by shaking hands with a server whose certificate must be for `name`. There is no
@@ -87,11 +88,7 @@ impl Io {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> io::Result<Handshake> {
-        self.secure(Session::client(config, name)?).await
-    }
-
-    async fn secure(&mut self, session: Session) -> io::Result<Handshake> {
-        let session = self.tls.insert(Box::new(session));
+        let session = self.tls.insert(Session::client(config, name)?);
         session.shake_hands(&self.stream).await
     }
 

@@ -44,17 +44,18 @@ pub struct Handshake {
 }
 
 impl Session {
-    pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Box<Self>> {
         ServerConnection::new(config).map(|c| Self::new(c.into())).map_err(io::Error::other)
     }
 
-    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Box<Self>> {
         ClientConnection::new(config, name).map(|c| Self::new(c.into())).map_err(io::Error::other)
     }
 
-    fn new(mut connection: Connection) -> Self {
+    /// In a box, because it is large, and the futures that shake hands would be so too.
+    fn new(mut connection: Connection) -> Box<Self> {
         connection.set_buffer_limit(Some(UNSENT_MAX));
-        Self { connection: RefCell::new(connection), waiting: Cell::new(false) }
+        Box::new(Self { connection: RefCell::new(connection), waiting: Cell::new(false) })
     }
 
     /// Goes on with the handshake until it is complete.

@@ -138,6 +138,7 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
             peer_text: &peer_text,
             port: None,
             sender: None,
+            unsent: None,
             now: Time::ZERO,
             fresh_id: RequestIdText::Given("explain".into()),
             known_host: None,

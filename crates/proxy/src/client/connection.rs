@@ -210,6 +210,7 @@ impl Client {
             peer_text: &self.peer_text,
             port: self.port(),
             sender: Some(self.sender.get_or_init(|| Rc::new(self.sender()))),
+            unsent: None,
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,
@@ -236,7 +237,7 @@ impl Client {
     ) -> (Ended, Time) {
         let request = incoming.request;
         let handled = match start.routed() {
-            Err(begun) => Box::pin(go_on(*begun, setting, incoming, client, log)).await,
+            Err(begun) => go_on(begun, setting, incoming, client, log).await,
             Ok(routed) => match self.must_wait(setting.view.listener(setting.listener), request.started) {
                 None => handle(setting, routed, incoming, client, log).await,
                 Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, log, retry)),

@@ -350,7 +350,7 @@ async fn plain<'x>(
 ) -> Result<WholeResponse, Start<'x>> {
     let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
     let mut buf = Vec::new();
-    match poll_fn(|cx| flight.poll_answer(cx, &mut buf, timer, |cx| client.poll_come(cx))).await {
+    match poll_fn(|cx| flight.poll_answer(cx, (None, &mut buf), timer, |cx| client.poll_come(cx))).await {
         Some(read) => flight.answer(request, (buf, read), log),
         None => Err(flight.goes_on((buf, None))),
     }

@@ -28,7 +28,7 @@ use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
 use crate::request::spans::passed;
 use crate::server::error::ServerError;
-use crate::server::exchange::{OutgoingHead, RoundTrip};
+use crate::server::exchange::{OutgoingHead, RoundTrip, Surroundings};
 use crate::server::h1::{self, Changes, DeadlineField, Ours};
 use crate::server::upload::{Out, Passage, Sending, Upload, UploadError};
 use crate::server::{Asker, Link, Upstream};
@@ -166,7 +166,8 @@ pub async fn start<'x, 'c>(
     write_head(&mut head.lines, target, chosen.server, request, (&asked, parts), framing);
     let passage = passage(target, request);
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
-    let mut trip = RoundTrip::over(worker.surroundings(view.response_heads), link);
+    let around = Surroundings { of_connection: request.unsent, ..worker.surroundings(view.response_heads) };
+    let mut trip = RoundTrip::over(around, link);
     match trip.send(&mut head, rest, &passage, timer).await {
         Ok(sending) => Ok(Asked { chosen: *chosen, trip, sending }),
         Err(ServerError::Timeout) => Err(too_late(target)),
@@ -188,7 +189,8 @@ pub fn resume<'x, 'c>(target: &Target<'x>, begun: BegunTry, incoming: Incoming<'
         }
         Some(Err(error)) => Sending::Done(Err(error)),
     };
-    let around = worker.surroundings(view.response_heads);
+    let of_connection = incoming.request.unsent;
+    let around = Surroundings { of_connection, ..worker.surroundings(view.response_heads) };
     let trip = RoundTrip::resume(around, connection, answer, sent, uploaded);
     Asked { chosen, trip, sending }
 }

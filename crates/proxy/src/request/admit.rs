@@ -19,6 +19,7 @@ use crate::http::head::{HeadError, RequestHead};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::server::Sender;
+use crate::worker::unsent::Unsent;
 
 /// Longest `X-Request-Id` that is kept from a trusted peer.
 const REQUEST_ID_MAX: usize = 128;
@@ -121,6 +122,8 @@ pub struct Origin<'a> {
     pub port: Option<u16>,
     /// Who sends it, as servers learn it; `None` of a head that becomes no request.
     pub sender: Option<&'a Rc<Sender>>,
+    /// What the streams of its connection keep waiting for the client; `None` over HTTP/1.1.
+    pub unsent: Option<&'a Unsent>,
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
@@ -182,6 +185,7 @@ pub fn admit<'a>(
         trusted,
         port: origin.port,
         sender: origin.sender,
+        unsent: origin.unsent,
         drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: origin.fresh_id,
         upgrade: None,

@@ -115,6 +115,7 @@ impl Detached {
             trusted: self.trusted,
             port: self.port,
             sender: self.sender.as_ref(),
+            unsent: None,
             drops_underscores: self.drops_underscores,
             id: RequestIdText::Given(Cow::Borrowed(&self.id)),
             upgrade: None,

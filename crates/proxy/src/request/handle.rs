@@ -95,23 +95,33 @@ pub async fn handle<'x, 'c>(
 /// # Errors
 /// The client has gone, like this.
 pub async fn go_on<'x, 'c>(
-    begun: Begun<'x>,
+    begun: Box<Begun<'x>>,
     setting: Setting<'x>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Result<Response<'x, 'c>, Ended> {
-    let Begun { taken, lines, forwarding } = begun;
-    incoming.body.borrow_mut().limit_bytes(taken.body_max);
-    client.writer.add_fields(lines);
-    let forwarding = match forwarding {
+    let taken = begun.taken;
+    let mut forwarding = match resume(begun, incoming, client.writer) {
         Ok(forwarding) => forwarding,
         Err(refusal) => {
             return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
     };
-    let outcome = forward(&mut Forwarding::begun(forwarding, incoming), client, log).await;
+    let outcome = forward(&mut forwarding, client, log).await;
     of_outcome(setting, incoming, client.writer, log, taken, outcome)
+}
+
+/// Takes up what a plain exchange has begun, unless a rate limit has refused the request.
+fn resume<'x, 'c>(
+    begun: Box<Begun<'x>>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+) -> Result<Forwarding<'x, 'c>, Refusal> {
+    let Begun { taken, lines, forwarding } = *begun;
+    incoming.body.borrow_mut().limit_bytes(taken.body_max);
+    writer.add_fields(lines);
+    Ok(Forwarding::begun(forwarding?, incoming))
 }
 
 /// The response that forwarding a request comes to.

@@ -21,6 +21,7 @@ use crate::http::head::RequestHead;
 use crate::http::version::Version;
 use crate::request::trace::Trace;
 use crate::server::{Asker, Sender};
+use crate::worker::unsent::Unsent;
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub struct Request<'a> {
     pub port: Option<u16>,
     /// Who sends it, as servers learn it; `None` of a head that becomes no request.
     pub sender: Option<&'a Rc<Sender>>,
+    /// What the streams of its connection keep waiting for the client; `None` over HTTP/1.1.
+    pub unsent: Option<&'a Unsent>,
     /// True if fields with `_` in their names do not reach servers.
     pub drops_underscores: bool,
     /// `X-Request-Id`.
@@ -105,6 +108,7 @@ impl<'a> Request<'a> {
             trusted: false,
             port: None,
             sender: None,
+            unsent: None,
             drops_underscores: false,
             id,
             upgrade: None,

@@ -86,7 +86,7 @@ fn conclude(
 ) -> Rated {
     let limits = view.snapshot.limits.of(position);
     tell(view, position, verdict, log);
-    let mut lines = worker.buffers.small();
+    let mut lines = worker.buffers.tiny();
     write_standings(&mut lines, limits, verdict);
     let refused = verdict.refused(limits);
     if let Some((_, retry)) = refused {
@@ -129,7 +129,7 @@ async fn ask_shared(
 
 /// A client that asks more over one connection than it may.
 pub fn too_fast(retry: Duration, worker: &Worker, writer: &mut ResponseWriter<'_>) -> Refusal {
-    let mut lines = worker.buffers.small();
+    let mut lines = worker.buffers.tiny();
     write_retry(&mut lines, retry);
     writer.add_fields(lines);
     writer.keep_alive = false;

@@ -23,6 +23,7 @@ use crate::request::admit::Refusal;
 use crate::server::Connection;
 use crate::server::error::ServerError;
 use crate::worker::timer::Timer;
+use crate::worker::unsent::Unsent;
 
 /// A request that its server has, and all that it holds while it waits.
 pub struct Flight<'x> {
@@ -68,16 +69,17 @@ pub struct Begun<'x> {
 }
 
 impl<'x> Flight<'x> {
-    /// Waits for the answer, and reads it into `buf`. `None` if it has not come in time, or `poll_client` says that the client has
+    /// Waits for the answer, and reads it into `buf`, as much at a time as what waits for clients allows, and `of_connection` what
+    /// waits for this one. `None` if it has not come in time, or `poll_client` says that the client has
     /// left or sent more: the general path knows what is to be done then.
     pub fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
-        buf: &mut Vec<u8>,
+        (of_connection, buf): (Option<&Unsent>, &mut Vec<u8>),
         timer: &mut Timer,
         poll_client: impl FnOnce(&mut Context<'_>) -> Poll<()>,
     ) -> Poll<Option<io::Result<usize>>> {
-        match self.poll_read(cx, buf) {
+        match self.poll_read(cx, of_connection, buf) {
             Poll::Pending if poll_client(cx).is_ready() => Poll::Ready(None),
             Poll::Pending => timer.poll_until(cx, self.due).map(|()| None),
             read => read.map(Some),
@@ -85,9 +87,15 @@ impl<'x> Flight<'x> {
     }
 
     /// Reads the answer, into a buffer that is taken only when there is something to read.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        of_connection: Option<&Unsent>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
         let (worker, io) = (self.target.worker, &self.connection.io);
-        worker.buffers.poll_awaited(worker.unsent.head_size(), io, cx, buf, &mut self.waits)
+        let size = worker.unsent.head_size(of_connection);
+        worker.buffers.poll_awaited(size, io, cx, buf, &mut self.waits)
     }
 
     /// Leaves the request to the general path, with what has come of its answer.

@@ -37,12 +37,14 @@ pub struct Surroundings<'x> {
     pub heads: HeadLimits,
     /// What clients do not take yet, where the answer is for one of them.
     pub unsent: Option<&'x Unsent>,
+    /// What the other streams of that client's connection keep waiting; `None` over HTTP/1.1.
+    pub of_connection: Option<&'x Unsent>,
 }
 
 impl Surroundings<'_> {
     /// Reads the beginning of an answer.
     pub fn poll_head(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        let size = self.unsent.map_or(ReadSize::Medium, Unsent::head_size);
+        let size = self.unsent.map_or(ReadSize::Medium, |unsent| unsent.head_size(self.of_connection));
         self.buffers.poll_sized(size, io, cx, buf)
     }
 }

@@ -253,7 +253,8 @@ impl Upstream {
             }),
             Sharing::Http2 => {
                 let connections = self.shared.of(name, self.keepalive);
-                let opening = connections.open(self.keepalive, around, self.open(name, &[]));
+                // In a box, because it is large, and most servers speak HTTP/1.1.
+                let opening = Box::pin(connections.open(self.keepalive, around, self.open(name, &[])));
                 opening.await.map(Link::Http2)
             }
             Sharing::Own(own) => self.open(name, &own.header(asker.sender, asker.id)).await.map(|io| {

@@ -142,7 +142,7 @@ async fn ask<T>(
     look: impl AsyncFnOnce(&ResponseHead, Option<Vec<u8>>, &mut AnswerBody<'_>) -> Result<T, ProbeFailure>,
 ) -> Result<T, ProbeFailure> {
     let (buffers, clock) = (Rc::new(Buffers::default()), Clock::start());
-    let around = Surroundings { buffers: &buffers, clock, heads: LIMITS, unsent: None };
+    let around = Surroundings { buffers: &buffers, clock, heads: LIMITS, unsent: None, of_connection: None };
     let limits = BodyLimits { stall: timeout, at_most: None, rate_min: 0, bytes_max: None };
     let Question { method, path, host, fields, body } = question;
     let lines = lines(method, path, host, fields, body.len(), server.protocol);

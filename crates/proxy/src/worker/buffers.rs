@@ -9,6 +9,8 @@ use evenkeel_net::Io;
 
 use crate::http::field::Field;
 
+/// Holds most heads that come over HTTP/2, where thousands may wait over few connections, or some lines.
+pub const TINY: usize = 640;
 /// Holds most request heads; one that is larger makes its buffer grow. No power of two: the first bytes of each
 /// buffer, which are all that most requests touch, would lie in the same few sets of the processor's caches.
 pub const SMALL: usize = 2_560;
@@ -33,6 +35,7 @@ const KEPT_MAX: usize = 128;
 /// The buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Buffers {
+    tiny: RefCell<Vec<Vec<u8>>>,
     small: RefCell<Vec<Vec<u8>>>,
     medium: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
@@ -43,6 +46,11 @@ pub struct Buffers {
 }
 
 impl Buffers {
+    /// An empty buffer for some lines.
+    pub fn tiny(&self) -> Vec<u8> {
+        self.tiny.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(TINY))
+    }
+
     /// An empty buffer for a head.
     pub fn small(&self) -> Vec<u8> {
         self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL))
@@ -150,6 +158,7 @@ impl Buffers {
     /// Takes a buffer back. One that had to grow is freed.
     pub fn give(&self, mut buffer: Vec<u8>) {
         let kept = match buffer.capacity() {
+            TINY => &self.tiny,
             SMALL => &self.small,
             MEDIUM => &self.medium,
             LARGE => &self.large,

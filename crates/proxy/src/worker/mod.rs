@@ -324,7 +324,8 @@ impl Worker {
 
     /// What a round trip to a server needs of the worker.
     pub fn surroundings(&self, heads: HeadLimits) -> Surroundings<'_> {
-        Surroundings { buffers: &self.buffers, clock: self.clock, heads, unsent: Some(&self.unsent) }
+        let (unsent, of_connection) = (Some(&self.unsent), None);
+        Surroundings { buffers: &self.buffers, clock: self.clock, heads, unsent, of_connection }
     }
 
     /// Writes the field `Date` (RFC 9110, 6.6.1), whose text is made once a second.

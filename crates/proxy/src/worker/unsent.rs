@@ -46,8 +46,10 @@ impl Unsent {
 
     /// The same for the head of a response, behind which as much of its body comes as there is room for: that waits as well,
     /// however many responses are begun at once.
-    pub fn head_size(&self) -> ReadSize {
-        if self.bytes.get() <= self.max.get() / 16 { ReadSize::Medium } else { ReadSize::Small }
+    /// What goes to one of the streams of a connection is bounded by what they all make us keep, `of_connection`, too.
+    pub fn head_size(&self, of_connection: Option<&Self>) -> ReadSize {
+        let has_room = |unsent: &Self| unsent.bytes.get() <= unsent.max.get() / 16;
+        if has_room(self) && of_connection.is_none_or(has_room) { ReadSize::Medium } else { ReadSize::Small }
     }
 }
 
@@ -69,12 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_connection_that_keeps_much_is_read_for_in_small_pieces_and_others_are_not() {
+        let (worker, [busy, idle]) = (Unsent::new(1_600), [160, 160].map(Unsent::new));
+        let held = (worker.hold(11), busy.hold(11));
+        assert_eq!(worker.head_size(Some(&busy)), ReadSize::Small);
+        assert_eq!([worker.head_size(Some(&idle)), worker.head_size(None)], [ReadSize::Medium; 2]);
+        drop(held);
+        assert_eq!(worker.head_size(Some(&busy)), ReadSize::Medium);
+    }
+
+    #[test]
     fn the_more_waits_the_less_is_read() {
         let unsent = Unsent::new(400);
         let first = unsent.hold(25);
-        assert_eq!((unsent.read_size(), unsent.head_size()), (ReadSize::Large, ReadSize::Medium));
+        assert_eq!((unsent.read_size(), unsent.head_size(None)), (ReadSize::Large, ReadSize::Medium));
         let more = unsent.hold(75);
-        assert_eq!((unsent.read_size(), unsent.head_size()), (ReadSize::Large, ReadSize::Small));
+        assert_eq!((unsent.read_size(), unsent.head_size(None)), (ReadSize::Large, ReadSize::Small));
         let second = unsent.hold(300);
         assert_eq!(unsent.read_size(), ReadSize::Medium);
         let third = unsent.hold(1);

@@ -22,13 +22,13 @@ use crate::http::version::Version;
 use crate::http::websocket;
 use crate::http::write;
 use crate::http2::Exchange;
-use crate::request::admit::{Refusal, admit};
+use crate::request::admit::{Origin, Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::{Delivered, RequestLog};
 use crate::request::plain::{Start, send};
 use crate::request::setting::Setting;
 use crate::worker::Worker;
-use crate::worker::buffers::Buffers;
+use crate::worker::buffers::{Buffers, TINY};
 use crate::worker::timer::{Timer, WriteError};
 use crate::worker::view::View;
 
@@ -58,9 +58,13 @@ impl Asked {
     pub fn read(client: &Client, head: &Head, ends: bool) -> Option<Self> {
         let (view, position) = client.view()?;
         let buffers = &client.worker.buffers;
-        // What an upload holds, it may hold for long: no more than it needs.
-        let lines = || if ends { buffers.small() } else { Vec::with_capacity(lines::size_of(head)) };
-        let (mut lines, mut fields) = (lines(), buffers.fields());
+        let mut lines = match lines::size_of(head) {
+            ..=TINY => buffers.tiny(),
+            _ if ends => buffers.small(),
+            // What an upload holds, it may hold for long: no more than it needs.
+            size => Vec::with_capacity(size),
+        };
+        let mut fields = buffers.fields();
         let mut upgrade = Vec::new();
         if let Some(protocol) = head.protocol() {
             ask_for_upgrade(protocol, &client.worker, &mut upgrade);
@@ -123,8 +127,10 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     };
     let mut id = [0; 32];
     let known_host = client.known_host();
-    // Stays where it is: it is large.
-    let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id, known_host.as_deref()));
+    // Stays where it is made, because it is large.
+    let origin = client.origin(view, *position, &mut id, known_host.as_deref());
+    let origin = Origin { unsent: Some(&exchange.session.unsent), ..origin };
+    let admitted = admit(lines, head, fields, origin);
     let request = match &admitted {
         Ok(request) if !is_tunnel || request.upgrade.is_some() => request,
         _ => {
@@ -182,7 +188,9 @@ async fn serve_plainly<'x>(
         exchange.consume(came.1.len());
     }
     let mut buf = Vec::new();
-    let answering = poll_fn(|cx| flight.poll_answer(cx, &mut buf, timer, |cx| exchange.poll_failed(cx)));
+    let answering = poll_fn(|cx| {
+        flight.poll_answer(cx, (request.unsent, &mut buf), timer, |cx| exchange.poll_failed(cx))
+    });
     let Some(read) = answering.await else {
         return Err(flight.goes_on((buf, None)));
     };
