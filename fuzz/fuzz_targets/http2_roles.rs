@@ -64,6 +64,7 @@ fuzz_target!(|script: &[u8]| {
                 let side = if act % 12 == 1 { &mut client } else { &mut server };
                 if let Some(stream) = side.stream(at) {
                     let _ = side.connection.send_data(stream, &body, value & 1 == 0);
+                    let _ = side.connection.may_send(stream);
                 }
             }
             3 => {

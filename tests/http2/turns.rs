@@ -72,3 +72,33 @@ fn requests_beyond_those_that_may_be_under_way_are_refused_and_logged() {
     peer.send(headers(2 * most + 3, flag::WHOLE, get("/again"))).unwrap();
     peer.response_end().unwrap();
 }
+
+#[test]
+fn a_response_with_nothing_to_send_is_not_cut_for_one_that_its_client_does_not_take() {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let origin = Origin::start(move |request, wire| {
+        if request.target() == "/long" {
+            wire.send(ok(&"x".repeat(LONG)));
+            return;
+        }
+        wire.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n");
+        theirs.wait();
+        wire.send("late");
+    });
+    let evenkeel = balancer(&origin, "timeout = { write = \"1s\" }");
+    let mut peer = Peer::greeted(evenkeel.client());
+    peer.send(settings(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)])).unwrap();
+    peer.settings_ack().unwrap();
+    // The first takes all of the connection's window, and the last waits for it for longer than the silent one could.
+    for (stream, path) in [(1, "/long"), (3, "/silent"), (5, "/long")] {
+        peer.send(headers(stream, flag::WHOLE, get(path))).unwrap();
+        peer.frame(kind::HEADERS).unwrap();
+    }
+    let cut = [(); 2].map(|()| peer.frame(kind::RST_STREAM).unwrap().stream);
+    assert_eq!(cut, [1, 5]);
+    gate.open();
+    peer.send(window_update(0, 1 << 20)).unwrap();
+    let late = peer.first(|frame| frame.kind == kind::DATA && frame.stream == 3).unwrap();
+    assert_eq!(late.payload, b"late");
+}

@@ -78,20 +78,27 @@ impl World {
             Sending { id, body, sent: 0, has_ended: false, got: Vec::new(), is_complete: false, waited: 0 };
         self.streams.insert(number, sending);
         self.windows.insert(number, self.initial);
-        self.offer(number);
+        self.offer(number, false);
     }
 
     /// Offers some or all of what is left of a stream.
-    fn offer(&mut self, number: u32) {
+    fn offer(&mut self, number: u32, has_turn: bool) {
         let Some(sending) = self.streams.get_mut(&number).filter(|sending| !sending.has_ended) else {
             return;
         };
+        // One that may not send is named when it may, whether it has offered data or has only asked.
+        let asks = self.random.bool();
+        if asks && self.server.may_send(sending.id).unwrap() == 0 {
+            assert!(!has_turn, "a stream is named that may not send");
+            return;
+        }
         let before = self.server.output().len();
         let left = sending.body.len() - sending.sent;
         let len = if self.random.bool() { left } else { self.random.usize(1..=left) };
         let ends = len == left;
         let taken =
             self.server.send_data(sending.id, &sending.body[sending.sent..sending.sent + len], ends).unwrap();
+        assert!(!asks || taken > 0, "a stream that may send could not");
         sending.sent += taken;
         sending.has_ended = ends && taken == len;
         self.look(before);
@@ -127,7 +134,7 @@ impl World {
         }
         let (own, shared) = (self.windows[&number], self.connection);
         assert!(own > 0 && shared > 0, "stream {number} has its turn with windows of {own} and {shared}");
-        self.offer(number);
+        self.offer(number, true);
         true
     }
 
@@ -169,7 +176,7 @@ impl World {
                 self.receive(&rst_stream(number, 8));
                 self.streams.remove(&number);
             }
-            (8, Some(number)) => self.offer(number),
+            (8, Some(number)) => self.offer(number, false),
             (9, _) => {
                 let len = self.random.usize(..=self.server.output().len());
                 self.server.sent(len);
@@ -188,7 +195,7 @@ impl World {
         for number in self.streams.keys().copied().collect::<Vec<_>>() {
             *self.windows.get_mut(&number).unwrap() += 300_000;
             self.receive(&window_update(number, 300_000));
-            self.offer(number);
+            self.offer(number, false);
         }
         for _ in 0..10_000 {
             if self.streams.values().all(|sending| sending.is_complete) {
@@ -208,7 +215,7 @@ impl World {
             let rest: Vec<u32> = self.streams.iter().filter(|(_, s)| !s.has_ended).map(|(n, _)| *n).collect();
             if !rest.is_empty() && self.random.bool() {
                 let any = self.random.usize(..rest.len());
-                self.offer(rest[any]);
+                self.offer(rest[any], false);
             }
         }
         for (number, sending) in &self.streams {

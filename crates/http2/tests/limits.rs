@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use evenkeel_http2::{
-    Code, Config, Connection, ConnectionError, Event, Head, HeadLimits, Pace, Request, Settings, StreamError,
+    Code, CommandError, Config, Connection, ConnectionError, Event, Head, HeadLimits, Pace, Request,
+    Settings, StreamError,
 };
 use support::*;
 
@@ -338,4 +339,31 @@ fn frames_of_streams_that_are_long_over_are_no_free_flood() {
         }
         assert_exceeded(flood(&mut server, |_| late.clone()), 4000);
     }
+}
+
+#[test]
+fn a_stream_that_asks_before_it_has_data_is_named_and_forgotten() {
+    let mut server = server();
+    let mut ids = Vec::new();
+    let input = [1, 3].map(|number| frame(HEADERS, WHOLE, number, &get())).concat();
+    feed(&mut server, &input, &mut Head::new(), |server, _, event, _| {
+        let Event::Head { stream, .. } = event else { panic!("{event:?}") };
+        server.respond(stream, 200, [], false).unwrap();
+        ids.push(stream);
+    })
+    .unwrap();
+    assert_eq!(ids.iter().map(|id| server.may_send(*id)).collect::<Vec<_>>(), [Ok(16_384); 2]);
+    // They have asked, and have not said that they have data.
+    assert_eq!(server.next_writable(), None);
+    while server.may_send(ids[0]).unwrap() > 0 {
+        assert!(server.send_data(ids[0], &[0; 16_384], false).unwrap() > 0);
+        drain(&mut server);
+    }
+    assert_eq!(server.next_writable(), None);
+    let updates = [window_update(0, 10), window_update(1, 10)].concat();
+    assert_eq!(events(&mut server, &updates).1, None);
+    assert_eq!(server.next_writable(), Some(ids[0]));
+    assert_eq!((server.may_send(ids[0]), server.next_writable()), (Ok(10), None));
+    server.reset(ids[1], Code::CANCEL);
+    assert_eq!(server.may_send(ids[1]), Err(CommandError::Gone));
 }

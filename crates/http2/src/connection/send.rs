@@ -134,6 +134,29 @@ impl Connection {
         Ok(allowed)
     }
 
+    /// How many bytes of data a caller that has none at hand should fetch for a stream now, at most a turn's: so many would be taken
+    /// at once. 0 if other streams or the windows keep it from that; then [`next_writable`](Self::next_writable) names the stream when
+    /// it is worth to ask again, as if data had been offered.
+    ///
+    /// # Errors
+    /// `Gone`, or `OutOfOrder` before the head or behind the end.
+    pub fn may_send(&mut self, stream: StreamId) -> Result<usize, CommandError> {
+        let slot = self.slot_in(stream, Half::Body)?;
+        // One that has just got its turn uses it, however little there is room for: it would be named again and again.
+        let is_fresh = self.turn == Some((slot, TURN));
+        let wait = match self.allowed(slot, TURN) {
+            // What is left of a turn or of the output is but a part of a piece.
+            Ok(allowed) if !is_fresh && allowed < TURN.min(self.window(stream)) => Wait::Turn,
+            Ok(allowed) => {
+                self.waits_no_more(slot);
+                return Ok(allowed);
+            }
+            Err(wait) => wait,
+        };
+        self.wait(slot, wait);
+        Ok(0)
+    }
+
     /// The stream that may send now, among those whose data was not taken: the next by urgency and turn (RFC 9218). It has
     /// its turn until the next call. A client's streams may also send later, each as much as fits a turn while others wait: all that
     /// are named must be offered theirs. `None` if no stream can send.
@@ -330,14 +353,20 @@ impl Connection {
             let wait = if self.streams[slot].send.room() == 0 { Wait::Stream } else { Wait::Turn };
             return self.wait(slot, wait);
         }
+        self.waits_no_more(slot);
+        if ends {
+            self.end_local(slot);
+        }
+    }
+
+    /// A stream has no data that waits.
+    #[inline]
+    fn waits_no_more(&mut self, slot: u32) {
         if self.streams[slot].wants {
             self.streams.set_wants(slot, false);
             self.streams.dequeue(slot);
         }
         self.streams[slot].pace[1].go();
-        if ends {
-            self.end_local(slot);
-        }
     }
 
     fn end_local(&mut self, slot: u32) {

@@ -182,6 +182,11 @@ impl<'a> FromHttp1<'a> {
         }
     }
 
+    /// True if something has come that was not read yet, as the last poll of the kernel says; never over TLS.
+    pub fn is_ready(&self) -> bool {
+        self.io.is_ready_to_read()
+    }
+
     /// Reads more. True when there was something, false at the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
         let read = ready!(self.buffers.poll_sized(self.read_size, &self.io, cx, &mut self.own));

@@ -304,6 +304,12 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// True if something has come that was not read yet, as the last poll of the kernel says. That is known of connections in clear
+    /// that are its own.
+    pub fn is_ready(&self) -> bool {
+        matches!(&self.source, Source::Http1(source) if source.is_ready())
+    }
+
     /// Waits for more to be read. May be dropped while it waits without losing anything.
     ///
     /// # Errors

@@ -422,7 +422,8 @@ async fn respond<'x, 'c>(
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
         log.keep_fields(setting.view, |name| response.head.value(name));
-        sent = writer.send(response).await;
+        // In a box, because few responses fail before anything was sent of them.
+        sent = Box::pin(writer.send(response)).await;
     }
     match sent {
         Sent::Whole(ended) => ended,

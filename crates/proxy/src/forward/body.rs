@@ -1,5 +1,8 @@
 //! What a server sends behind the head of its response, on its way to a client; and what the request holds meanwhile.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
 use evenkeel_config::HeaderEdits;
 use evenkeel_observe::Ended;
 
@@ -55,8 +58,21 @@ impl<'x, 'c> ServerBody<'x, 'c> {
     /// # Errors
     /// There will be no more, or not in time.
     pub async fn read(&mut self, size: ReadSize) -> Result<(), ServerError> {
+        poll_fn(|cx| self.poll_read(cx, size)).await
+    }
+
+    /// The same, polled.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, size: ReadSize) -> Poll<Result<(), ServerError>> {
         self.answer.body.read_in(size);
-        self.answer.body.read().await.map_err(ServerError::Body)
+        self.answer.body.poll_read(cx).map_err(ServerError::Body)
+    }
+
+    /// True if something has come that was not read yet, as the last poll of the kernel says; never over TLS.
+    pub fn is_ready(&self) -> bool {
+        self.answer.body.is_ready()
     }
 
     /// True when all of it was read.

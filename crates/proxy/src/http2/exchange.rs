@@ -12,6 +12,7 @@ use super::session::Session;
 use crate::http::field::Field;
 use crate::http::head::{HeadError, ResponseHead};
 use crate::http::lines;
+use crate::worker::buffers::{MEDIUM, ReadSize};
 
 /// Heads of a server that wait to be read, and their bytes: one that sends more interim responses than are read has its stream reset.
 const HEADS_MAX: usize = 128;
@@ -268,6 +269,28 @@ impl Exchange {
     pub fn send(&self, data: &[u8], ends: bool) -> Result<usize, CommandError> {
         let id = self.id.ok_or(CommandError::Gone)?;
         self.session.command(|machine| machine.send_data(id, data, ends))
+    }
+
+    /// How much should be read for it at a time; `None` while what its connection keeps waiting already goes first. What is not read is
+    /// the server's to hold.
+    pub fn read_size(&self) -> Option<ReadSize> {
+        if self.session.unsent.bytes() == 0 {
+            return Some(ReadSize::Large);
+        }
+        match self.may_send() {
+            Ok(0) => None,
+            Ok(bytes) if bytes < MEDIUM => Some(ReadSize::Small),
+            _ => Some(ReadSize::Medium),
+        }
+    }
+
+    /// How many bytes of data would be taken at once, at most a turn's. If none, its turn comes when that is so.
+    ///
+    /// # Errors
+    /// The stream is gone.
+    pub fn may_send(&self) -> Result<usize, CommandError> {
+        let id = self.id.ok_or(CommandError::Gone)?;
+        self.session.machine.borrow_mut().may_send(id)
     }
 
     /// Sends trailers, which end what is sent.

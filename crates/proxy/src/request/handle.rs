@@ -80,7 +80,8 @@ pub async fn handle<'x, 'c>(
     let target = Target::new(worker, view, route, pool, request);
     log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
     let outcome = match &route.cache {
-        None => forward(&mut Forwarding::new(target, incoming), client, log).await,
+        // In a box, because it needs no room any more while the response is sent.
+        None => Box::pin(forward(&mut Forwarding::new(target, incoming), client, log)).await,
         Some(rules) => match cache::look(setting, (rules, position), pool, target, incoming, log) {
             Looked::Answered(outcome) => outcome,
             // In a box, because a cache has most of what it is asked for.
@@ -108,7 +109,7 @@ pub async fn go_on<'x, 'c>(
             return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
     };
-    let outcome = forward(&mut forwarding, client, log).await;
+    let outcome = Box::pin(forward(&mut forwarding, client, log)).await;
     of_outcome(setting, incoming, client.writer, log, taken, outcome)
 }
 

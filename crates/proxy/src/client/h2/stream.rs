@@ -22,7 +22,7 @@ use crate::http::version::Version;
 use crate::http::websocket;
 use crate::http::write;
 use crate::http2::Exchange;
-use crate::request::admit::{Origin, Refusal, admit};
+use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::{Delivered, RequestLog};
 use crate::request::plain::{Start, send};
@@ -128,8 +128,8 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     let mut id = [0; 32];
     let known_host = client.known_host();
     // Stays where it is made, because it is large.
-    let origin = client.origin(view, *position, &mut id, known_host.as_deref());
-    let origin = Origin { unsent: Some(&exchange.session.unsent), ..origin };
+    let mut origin = client.origin(view, *position, &mut id, known_host.as_deref());
+    origin.unsent = Some(&exchange.session.unsent);
     let admitted = admit(lines, head, fields, origin);
     let request = match &admitted {
         Ok(request) if !is_tunnel || request.upgrade.is_some() => request,

@@ -97,6 +97,23 @@ impl ToHttp2 {
         Ok(())
     }
 
+    /// Waits until the client takes more.
+    pub async fn room(&mut self, wait: &mut ClientWait, progress: Progress<'_>) -> Result<(), WriteError> {
+        let exchange = &self.exchange;
+        // The connection's task polls it when it is its turn.
+        let room = poll_fn(|cx| match exchange.may_send() {
+            Ok(0) => exchange.poll_failed(cx).map(|()| Err(WriteError::Failed)),
+            Ok(_) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Ready(Err(WriteError::Failed)),
+        });
+        wait.wait(progress, 0, room).await?
+    }
+
+    /// Its stream.
+    pub fn exchange(&self) -> &Rc<Exchange> {
+        &self.exchange
+    }
+
     /// Ready when the client has given the stream up.
     pub fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.exchange.poll_failed(cx)

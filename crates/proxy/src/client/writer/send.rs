@@ -1,15 +1,17 @@
 //! A response goes out: its head, its body with the pace of both sides, and its trailers, in as few writes as can be.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
 
 use evenkeel_observe::Ended;
 
 use super::{Progress, ResponseWriter, Way};
 use crate::body::Advance;
-use crate::forward::body::ATTEMPTS;
+use crate::forward::body::{ATTEMPTS, ServerBody};
 use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::http::write;
@@ -120,6 +122,10 @@ impl<'c> ResponseWriter<'c> {
                     }
                     // What is there goes out before we wait for more.
                     self.flush().await?;
+                    if let Stream::Server(body) = body {
+                        self.read_on(body).await?;
+                        continue;
+                    }
                     let size = self.read_size();
                     self.unless_gone(body.read(size)).await?.map_err(Broken::Source)?;
                 }
@@ -127,6 +133,36 @@ impl<'c> ResponseWriter<'c> {
         }
         let trailers = body.trailers().map_err(Broken::Source)?;
         Ok(self.finish(&trailers).await?)
+    }
+
+    /// Waits for more of what a server sends, and reads it; over HTTP/2 when the client takes it.
+    async fn read_on(&mut self, body: &mut ServerBody<'_, '_>) -> Result<(), Broken> {
+        let exchange = match &self.way {
+            Way::Http2(stream) => Some(Rc::clone(stream.exchange())),
+            Way::Http1(_) | Way::Fetch(_) => None,
+        };
+        loop {
+            let worker = self.worker;
+            let reading = poll_fn(|cx| {
+                let size = match &exchange {
+                    None => Some(ReadSize::Large),
+                    // A stream that has nothing to send waits for no client.
+                    Some(exchange) if !body.is_ready() => Some(exchange.session.unsent.read_size()),
+                    Some(exchange) => exchange.read_size(),
+                };
+                let Some(size) = size else { return Poll::Ready(Ok(false)) };
+                body.poll_read(cx, size.min(worker.unsent.read_size())).map_ok(|()| true)
+            });
+            let read = self.unless_gone(reading).await?;
+            if read.map_err(|error| Broken::Source(StreamError::Server(error)))? {
+                return Ok(());
+            }
+            let progress = Progress { worker: self.worker, bytes: self.bytes };
+            if let Way::Http2(stream) = &mut self.way {
+                // In a box, because most windows are open.
+                Box::pin(stream.room(&mut self.wait, progress)).await?;
+            }
+        }
     }
 
     /// How much of a response is read at a time: less when many bytes wait for clients already.
