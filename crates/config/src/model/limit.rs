@@ -217,8 +217,9 @@ section! {
         /// within 32 seconds it may do so again. Four frames that lead to nothing (PING, SETTINGS, PRIORITY and such) count
         /// as one. Responses add to it. Beyond, the connection ends with `ENHANCE_YOUR_CALM`.
         http2_resets: u32 = key(Kind::Integer(100, 1_000_000), Is("1000"), "200"),
-        /// Bytes of request bodies that one connection of HTTP/2 may have the proxy keep, over all its streams. Once half as
-        /// many of responses wait for the client, further ones are read in small pieces.
+        /// Bytes of request bodies that one connection of HTTP/2 may have the proxy keep, over all its streams. While responses
+        /// wait for the client, others are read on as it takes them; once a 32nd as many bytes wait, further ones are begun in
+        /// small pieces, and once half as many, all are read so.
         http2_memory: usize = key(Kind::Size(64 << 10, 1 << 30), Is("1MiB"), r#""512KiB""#),
         /// Of a tcp or udp listener.
         is_layer4: bool = Member::Written,
