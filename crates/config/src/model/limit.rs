@@ -218,7 +218,7 @@ section! {
         /// as one. Responses add to it. Beyond, the connection ends with `ENHANCE_YOUR_CALM`.
         http2_resets: u32 = key(Kind::Integer(100, 1_000_000), Is("1000"), "200"),
         /// Bytes of request bodies that one connection of HTTP/2 may have the proxy keep, over all its streams. While responses
-        /// wait for the client, others are read on as it takes them; once a 32nd as many bytes wait, further ones are begun in
+        /// wait for the client, others are read on as it takes them; once a 128th as many bytes wait, further ones are begun in
         /// small pieces, and once half as many, all are read so.
         http2_memory: usize = key(Kind::Size(64 << 10, 1 << 30), Is("1MiB"), r#""512KiB""#),
         /// Of a tcp or udp listener.

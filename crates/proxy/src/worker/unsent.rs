@@ -48,8 +48,10 @@ impl Unsent {
     /// however many responses are begun at once.
     /// What goes to one of the streams of a connection is bounded by what they all make us keep, `of_connection`, too.
     pub fn head_size(&self, of_connection: Option<&Self>) -> ReadSize {
-        let has_room = |unsent: &Self| unsent.bytes.get() <= unsent.max.get() / 16;
-        if has_room(self) && of_connection.is_none_or(has_room) { ReadSize::Medium } else { ReadSize::Small }
+        let has_room = |unsent: &Self, part| unsent.bytes.get() <= unsent.max.get() / part;
+        // All responses of a connection may wait for the one client.
+        let is_room = has_room(self, 16) && of_connection.is_none_or(|of| has_room(of, 64));
+        if is_room { ReadSize::Medium } else { ReadSize::Small }
     }
 }
 
