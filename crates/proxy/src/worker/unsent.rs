@@ -45,7 +45,8 @@ impl Unsent {
     }
 
     /// The same for the head of a response, behind which as much of its body comes as there is room for: that waits as well,
-    /// however many responses are begun at once. What goes to one of the streams of a connection is bounded by what they all make us keep, `of_connection`, too.
+    /// however many responses are begun at once. For a stream, what its connection keeps waiting in all (`of_connection`) counts
+    /// too.
     pub fn head_size(&self, of_connection: Option<&Self>) -> ReadSize {
         let has_room = |unsent: &Self, part| unsent.bytes.get() <= unsent.max.get() / part;
         // All responses of a connection may wait for the one client.
