@@ -54,6 +54,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         peer_text: "127.0.0.1",
         port: Some(80),
         sender: Some(SENDER.with(|sender| *sender)),
+        unsent: None,
         now: Time::ZERO,
         fresh_id: RequestIdText::Given("fresh".into()),
         known_host: None,
