@@ -8,18 +8,22 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
+pub mod http2;
+
 /// Bytes of the answer to any other target than those below.
 const SMALL_BODY: usize = 128;
 /// Bytes of the answers to [`MEDIUM_PATH`] and [`TEXT_PATH`].
 const MEDIUM_BODY: usize = 64 << 10;
-/// Bytes of the answer to [`LARGE_PATH`].
-const LARGE_BODY: usize = 1 << 20;
+/// Bytes of the answer to [`LARGE_PATH`], and of a large request's body.
+pub const LARGE_BODY: usize = 1 << 20;
 /// The target of the large answer.
 pub const LARGE_PATH: &str = "/large";
 /// The target of the answer of 64 KiB.
 pub const MEDIUM_PATH: &str = "/medium";
 /// The target of an answer that is worth compressing: 64 KiB of JSON, as an API has it.
 pub const TEXT_PATH: &str = "/text";
+/// The target of requests with a large body. Any other is as good; proxies that need it are told how to pass that on.
+pub const UPLOAD_PATH: &str = "/upload";
 /// The target of an answer of [`MESSAGE_BYTES`], head and body.
 const MESSAGE_PATH: &str = "/message";
 /// Bytes of a small message.
@@ -29,6 +33,8 @@ pub const MESSAGE: &[u8; MESSAGE_BYTES] = b"GET /message HTTP/1.1\r\nHost: local
     Padding: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\n";
 /// Bytes of a request's head; a longer one ends the connection.
 const HEAD_MAX: usize = 32 * 1024;
+/// Bytes of a body that are read at a time.
+const PIECE: usize = 256 * 1024;
 
 /// What `cargo xtask origin` takes.
 #[derive(clap::Args)]
@@ -141,7 +147,7 @@ fn records(bytes: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Answers the requests of one connection. A body needs a `Content-Length` and has to fit in with its head.
+/// Answers the requests of one connection. A body needs a `Content-Length`.
 async fn requests(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; HEAD_MAX];
@@ -152,26 +158,44 @@ async fn requests(mut stream: TcpStream, answers: &Answers) -> std::io::Result<(
             return Ok(());
         }
         held += read;
+        if buffer[..held].starts_with(http2::START) {
+            return http2::serve(stream, &buffer[..held]).await;
+        }
         let mut start = 0;
         while let Some(length) = request_length(&buffer[start..held]) {
+            let here = length.min(held - start);
+            discard(&mut stream, length - here).await?;
             if !answers.delay.is_zero() {
                 tokio::time::sleep(answers.delay).await;
             }
             stream.write_all(answers.to(target(&buffer[start..]))).await?;
-            start += length;
+            start += here;
         }
         buffer.copy_within(start..held, 0);
         held -= start;
     }
 }
 
-/// Bytes of the first request, up to and with the empty line or the body that its length tells of; `None` until all
-/// of them are there.
+/// Reads so many `bytes`, which are of no interest.
+async fn discard(stream: &mut TcpStream, bytes: usize) -> std::io::Result<()> {
+    let mut left = bytes;
+    let mut piece = vec![0; left.min(PIECE)];
+    while left > 0 {
+        let most = left.min(PIECE);
+        left -= match stream.read(&mut piece[..most]).await? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+    }
+    Ok(())
+}
+
+/// Bytes of the first request, head and body; `None` until its head is there.
 fn request_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)?;
     // Only a POST has one: what is measured shall not wait for a search in every head.
     let body = if bytes.starts_with(b"POST ") { body_length(&bytes[..head])? } else { 0 };
-    (bytes.len() >= head + body).then_some(head + body)
+    Some(head + body)
 }
 
 /// What `Content-Length` says; `None` when it does not.
@@ -233,8 +257,17 @@ mod tests {
             b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n".repeat(2);
         let (text, _) = exchange(Duration::ZERO, &request, 2 * small);
         assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2);
-        assert_eq!(request_length(&request[..60]), None, "the body is not whole");
-        assert_eq!(request_length(&request), Some(request.len() / 2));
+        assert_eq!(request_length(&request[..30]), None, "the head is not whole");
+        assert_eq!(request_length(&request[..60]), Some(request.len() / 2));
+    }
+
+    #[test]
+    fn a_body_may_be_larger_than_what_is_read_at_a_time() {
+        let small = answer("text/plain", &[b'x'; SMALL_BODY]).len();
+        let head = format!("POST {UPLOAD_PATH} HTTP/1.1\r\nhost: a\r\ncontent-length: {LARGE_BODY}\r\n\r\n");
+        let request = [head.as_bytes(), &vec![b'\n'; LARGE_BODY]].concat().repeat(2);
+        let (text, _) = exchange(Duration::ZERO, &request, 2 * small);
+        assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2);
     }
 
     #[test]

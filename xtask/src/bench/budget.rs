@@ -71,7 +71,12 @@ pub fn share(scenario: Scenario, rows: &[Row]) -> Option<f64> {
 
 fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
     match scenario {
-        Scenario::H1Few | Scenario::Features | Scenario::TlsHandshakePq | Scenario::IdleTls => None,
+        Scenario::H1Few
+        | Scenario::Features
+        | Scenario::TlsHandshakePq
+        | Scenario::GrpcUnary
+        | Scenario::GrpcStream
+        | Scenario::IdleTls => None,
         Scenario::H1Many => {
             Some(("at most 0.65 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.65)))
         }
@@ -96,7 +101,12 @@ fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
         Scenario::Gzip | Scenario::Brotli => {
             Some(("at most 1.00 x the CPU time of nginx", Rule::ShareOfBestPeer(1.0)))
         }
-        Scenario::Large | Scenario::HitMedium | Scenario::HitLarge => {
+        Scenario::Large
+        | Scenario::Upload
+        | Scenario::H2Large
+        | Scenario::H2Upload
+        | Scenario::HitMedium
+        | Scenario::HitLarge => {
             Some(("at most 1.00 x the CPU time of the best peer", Rule::ShareOfBestPeer(1.0)))
         }
         Scenario::TcpMessages => {

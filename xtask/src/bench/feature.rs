@@ -17,6 +17,9 @@ pub const NONE: Feature = Feature { name: "", route: "", pool: "" };
 /// Beside the pool, the files of the rig's directory below [`FILES_PATH`].
 pub const FILES: Feature = Feature { name: "files", route: "", pool: "" };
 
+/// The servers speak HTTP/2, as those of gRPC do, also those of the peers.
+pub const GRPC: Feature = Feature { name: "grpc", route: "", pool: "protocol = \"http2\"" };
+
 /// Where files are served.
 pub const FILES_PATH: &str = "/files/";
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::Wire;
 use crate::exchanges::Kind;
+use crate::origin::{LARGE_BODY, http2};
 use crate::tls::{KeyExchange, SERVER_NAME};
 
 /// The programs that make load.
@@ -34,13 +35,19 @@ pub enum Load {
         connections: u16,
         /// The encoding of the answer that the client accepts.
         encoding: Option<&'static str>,
+        /// What they bring.
+        body: Body,
     },
-    /// Requests for `/` on streams of HTTP/2.
+    /// Requests for `path` on streams of HTTP/2.
     Streams {
+        /// The target.
+        path: &'static str,
         /// How many that stay open.
         connections: u16,
         /// Requests in flight on each.
         streams: u16,
+        /// What they bring.
+        body: Body,
     },
     /// Small messages, each with an answer.
     Exchanges {
@@ -57,6 +64,23 @@ pub enum Load {
         key_exchange: KeyExchange,
     },
 }
+
+/// What each request brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing: it is a GET.
+    None,
+    /// 1 MiB.
+    Large,
+    /// A message of gRPC.
+    Message,
+}
+
+/// Files in the directory of the [prepared](prepare).
+const SCRIPT: &str = "done.lua";
+const UPLOAD_SCRIPT: &str = "upload.lua";
+const LARGE_FILE: &str = "large-body";
+const MESSAGE_FILE: &str = "grpc-message";
 
 /// What a generator saw.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -78,12 +102,17 @@ impl Report {
     }
 }
 
-/// Writes what generators need to `dir`: a script for wrk's report, and the settings of TLS that h2load has flags for.
+/// Writes what generators need to `dir`: scripts for wrk, bodies, and the settings of TLS that h2load has flags for.
 ///
 /// # Errors
 /// `dir` is not writable.
 pub fn prepare(dir: &Path) -> std::io::Result<()> {
-    fs::write(dir.join("done.lua"), include_str!("done.lua"))?;
+    let report = include_str!("done.lua");
+    let upload = format!("wrk.method = 'POST'\nwrk.body = string.rep('x', {LARGE_BODY})\n{report}");
+    fs::write(dir.join(SCRIPT), report)?;
+    fs::write(dir.join(UPLOAD_SCRIPT), upload)?;
+    fs::write(dir.join(LARGE_FILE), vec![b'x'; LARGE_BODY])?;
+    fs::write(dir.join(MESSAGE_FILE), http2::MESSAGE)?;
     fs::write(dir.join("openssl.cnf"), include_str!("openssl.cnf"))
 }
 
@@ -114,22 +143,36 @@ impl Load {
         let base = format!("{scheme}://{host}:{}", address.port());
         let [threads, seconds] = [threads.to_string(), seconds.to_string()];
         match self {
-            Self::KeepAlive { path, connections, encoding } => {
+            Self::KeepAlive { path, connections, encoding, body } => {
+                let script = if body == Body::None { SCRIPT } else { UPLOAD_SCRIPT };
                 let mut command = Command::new(&generators.wrk);
                 command.args(["--threads", &threads, "--connections", &connections.to_string()]);
-                command.args(["--duration", &seconds, "--script"]).arg(dir.join("done.lua"));
+                command.args(["--duration", &seconds, "--script"]).arg(dir.join(script));
                 if let Some(encoding) = encoding {
                     command.args(["--header", &format!("accept-encoding: {encoding}")]);
                 }
                 command.arg(base + path).env("OPENSSL_CONF", dir.join("openssl.cnf"));
                 command
             }
-            Self::Streams { connections, streams } => {
+            Self::Streams { path, connections, streams, body } => {
                 let mut command = Command::new(&generators.h2load);
                 command.args(["--threads", &threads, "--clients", &connections.to_string()]);
                 command.args(["--max-concurrent-streams", &streams.to_string(), "--duration", &seconds]);
                 command.args(["--groups", "X25519", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]);
-                command.args(["--npn-list", "h2", "--connect-to", &address.to_string(), &(base + "/")]);
+                match body {
+                    Body::None => {}
+                    Body::Large => _ = command.arg("--data").arg(dir.join(LARGE_FILE)),
+                    Body::Message => {
+                        command.arg("--data").arg(dir.join(MESSAGE_FILE));
+                        command.args([
+                            "--header",
+                            "content-type: application/grpc",
+                            "--header",
+                            "te: trailers",
+                        ]);
+                    }
+                }
+                command.args(["--npn-list", "h2", "--connect-to", &address.to_string(), &(base + path)]);
                 command
             }
             Self::Exchanges { kind, connections } => {

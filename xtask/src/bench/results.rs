@@ -28,6 +28,8 @@ pub enum Scenario {
     Features,
     /// 16 connections, answers of 1 MiB.
     Large,
+    /// 16 connections, requests with a body of 1 MiB.
+    Upload,
     /// 64 keep-alive connections over TLS, 128-byte answers.
     #[value(name = "tls-64")]
     Tls,
@@ -41,6 +43,16 @@ pub enum Scenario {
     /// HTTP/2 over TLS, 16 connections of 32 streams.
     #[value(name = "h2-16x32")]
     H2Tls,
+    /// HTTP/2 in clear, 4 connections of 4 streams, answers of 1 MiB.
+    #[value(name = "h2c-large")]
+    H2Large,
+    /// The same with requests that have a body of 1 MiB.
+    #[value(name = "h2c-upload")]
+    H2Upload,
+    /// gRPC over HTTP/2 in clear on both sides, 16 connections of 32 calls: a message each way.
+    GrpcUnary,
+    /// The same, where each call is answered with a stream of 100 messages.
+    GrpcStream,
     /// 64 connections, answers of 128 bytes out of the cache.
     #[value(name = "hit-128")]
     HitSmall,
@@ -125,11 +137,18 @@ impl Scenario {
             }
             Self::Features => "What features cost, 64 connections",
             Self::Large => "HTTP/1.1, 16 connections, 1 MiB answers",
+            Self::Upload => "HTTP/1.1, 16 connections, requests with 1 MiB",
             Self::Tls => "HTTPS, 64 connections, 128-byte answers",
             Self::TlsHandshake => "HTTPS, a full handshake per request, 64 at a time",
             Self::TlsHandshakePq => "HTTPS, a full handshake per request, post-quantum key exchange",
             Self::H2Clear => "HTTP/2 in clear, 16 connections of 32 streams",
             Self::H2Tls => "HTTP/2 over TLS, 16 connections of 32 streams",
+            Self::H2Large => "HTTP/2 in clear, 4 connections of 4 streams, 1 MiB answers",
+            Self::H2Upload => "HTTP/2 in clear, 4 connections of 4 streams, requests with 1 MiB",
+            Self::GrpcUnary => "gRPC, 16 connections of 32 calls, a message of 128 bytes each way",
+            Self::GrpcStream => {
+                "gRPC, 16 connections of 32 calls, each answered with 100 messages of 128 bytes"
+            }
             Self::HitSmall => "From the cache, 64 connections, 128-byte answers",
             Self::HitMedium => "From the cache, 16 connections, 64 KiB answers",
             Self::HitLarge => "From the cache, 16 connections, 1 MiB answers",

@@ -7,18 +7,21 @@ use anyhow::Context;
 
 use super::connection::{Connection, Wire};
 use super::feature::{self, Feature};
-use super::generator::Load;
+use super::generator::{Body, Load};
 use super::procfs;
 use super::proxy::{Proxy, Running};
 use super::results::{Metric, Row, Sample, Scenario};
 use super::rig::Rig;
 use crate::exchanges::Kind;
-use crate::origin::{LARGE_PATH, MEDIUM_PATH, TEXT_PATH};
+use crate::origin::http2::{STREAM_PATH, UNARY_PATH};
+use crate::origin::{LARGE_PATH, MEDIUM_PATH, TEXT_PATH, UPLOAD_PATH};
 use crate::tls::KeyExchange;
 
 /// Of the scenarios that do not vary it.
 const KEEP_ALIVE: Load = keep_alive("/", 64);
-const STREAMS: Load = Load::Streams { connections: 16, streams: 32 };
+const STREAMS: Load = streams("/", (16, 32), Body::None);
+const UPLOADS: Load =
+    Load::KeepAlive { path: UPLOAD_PATH, connections: 16, encoding: None, body: Body::Large };
 const HANDSHAKES: Load = handshakes(KeyExchange::X25519);
 /// Rounds of one second, for each round of another scenario, in which features are measured: one costs less than what the
 /// machine is off by at times, and many short pairs tell more than few long ones.
@@ -51,11 +54,16 @@ pub fn measure(
         Scenario::H1Guarded => run.load_with(feature::GUARDED, KEEP_ALIVE),
         Scenario::Features => run.features(),
         Scenario::Large => run.load(Wire::Http1, keep_alive(LARGE_PATH, 16)),
+        Scenario::Upload => run.load(Wire::Http1, UPLOADS),
         Scenario::Tls => run.load(Wire::Http1Tls, KEEP_ALIVE),
         Scenario::TlsHandshake => run.load(Wire::Http1Tls, HANDSHAKES),
         Scenario::TlsHandshakePq => return run.post_quantum(),
         Scenario::H2Clear => run.load(Wire::Http2, STREAMS),
         Scenario::H2Tls => run.load(Wire::Http2Tls, STREAMS),
+        Scenario::H2Large => run.load(Wire::Http2, streams(LARGE_PATH, (4, 4), Body::None)),
+        Scenario::H2Upload => run.load(Wire::Http2, streams(UPLOAD_PATH, (4, 4), Body::Large)),
+        Scenario::GrpcUnary => run.calls(UNARY_PATH),
+        Scenario::GrpcStream => run.calls(STREAM_PATH),
         Scenario::HitSmall => run.load_with(feature::CACHED, KEEP_ALIVE),
         Scenario::HitMedium => run.load_with(feature::CACHED, keep_alive(MEDIUM_PATH, 16)),
         Scenario::HitLarge => run.load_with(feature::CACHED, keep_alive(LARGE_PATH, 16)),
@@ -80,7 +88,12 @@ pub fn measure(
 
 /// Requests for `path` on connections that stay open.
 const fn keep_alive(path: &'static str, connections: u16) -> Load {
-    Load::KeepAlive { path, connections, encoding: None }
+    Load::KeepAlive { path, connections, encoding: None, body: Body::None }
+}
+
+/// Requests for `path` on so many connections of so many streams.
+const fn streams(path: &'static str, (connections, streams): (u16, u16), body: Body) -> Load {
+    Load::Streams { path, connections, streams, body }
 }
 
 /// Small messages, as many at a time as there are connections elsewhere.
@@ -110,6 +123,12 @@ impl Run<'_> {
         self.measured(&self.start_all(Wire::Http1, feature)?, load)
     }
 
+    /// Calls of gRPC, to servers that speak HTTP/2 as the clients do.
+    fn calls(&self, path: &'static str) -> anyhow::Result<Vec<Row>> {
+        let load = streams(path, (16, 32), Body::Message);
+        self.measured(&self.start_all(Wire::Http2, feature::GRPC)?, load)
+    }
+
     fn files(&self, load: Load) -> anyhow::Result<Vec<Row>> {
         for (name, length) in FILES {
             fs::write(self.rig.dir().join(name), vec![b'x'; length])?;
@@ -120,7 +139,8 @@ impl Run<'_> {
     /// Answers that are compressed with what `feature` switches on.
     fn compressed(&self, feature: Feature) -> anyhow::Result<Vec<Row>> {
         let encoding = feature.compression();
-        self.load_with(feature, Load::KeepAlive { path: TEXT_PATH, connections: 16, encoding })
+        let load = Load::KeepAlive { path: TEXT_PATH, connections: 16, encoding, body: Body::None };
+        self.load_with(feature, load)
     }
 
     /// Each feature against none, in the same round, by what they take in user space: that is where they work, and the

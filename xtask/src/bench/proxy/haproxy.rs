@@ -1,9 +1,10 @@
-//! HAProxy: connections to the origins are shared over HTTP, and large answers spliced, which takes a quarter off their CPU time.
+//! HAProxy: connections to the origins are shared over HTTP, and large bodies spliced, which takes a quarter off their CPU time.
 
 use std::net::SocketAddr;
 
 use super::{ATTACK_PATH, Setting};
 use crate::bench::connection::Wire;
+use crate::bench::feature::GRPC;
 
 /// Its configuration file.
 pub fn file(setting: &Setting) -> String {
@@ -26,7 +27,7 @@ pub fn file(setting: &Setting) -> String {
     } else {
         ("", "")
     };
-    let servers = servers(setting.origins);
+    let servers = servers(setting.origins, if setting.feature == GRPC { " proto h2" } else { "" });
     let (attacked, use_attacked) = attacked(setting);
     let streams = setting
         .attacked
@@ -46,6 +47,7 @@ defaults
   timeout http-keep-alive 75s
   option forwardfor
   http-reuse always
+  option splice-request
   option splice-response
 
 frontend web
@@ -62,8 +64,8 @@ backend app
 }
 
 /// The lines of servers whose connections are kept.
-fn servers(origins: &[SocketAddr]) -> String {
-    let line = |(number, origin)| format!("  server s{number} {origin} pool-max-conn 512\n");
+fn servers(origins: &[SocketAddr], flags: &str) -> String {
+    let line = |(number, origin)| format!("  server s{number} {origin} pool-max-conn 512{flags}\n");
     (1..).zip(origins).map(line).collect()
 }
 
@@ -73,7 +75,7 @@ fn attacked(setting: &Setting) -> (String, String) {
     if origins.is_empty() {
         return Default::default();
     }
-    let backend = format!("\nbackend attacked\n  balance roundrobin\n{}", servers(origins));
+    let backend = format!("\nbackend attacked\n  balance roundrobin\n{}", servers(origins, ""));
     (backend, format!("  use_backend attacked if {{ path_beg {ATTACK_PATH} }}\n"))
 }
 

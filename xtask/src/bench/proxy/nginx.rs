@@ -6,9 +6,9 @@ use std::path::Path;
 use super::{ATTACK_PATH, Setting};
 use crate::bench::certificate::Certificate;
 use crate::bench::connection::Wire;
-use crate::bench::feature::{COMPRESSION_LEVEL, FILES, FILES_PATH};
+use crate::bench::feature::{COMPRESSION_LEVEL, FILES, FILES_PATH, GRPC};
 use crate::bench::install;
-use crate::origin::{LARGE_PATH, MEDIUM_PATH};
+use crate::origin::{LARGE_PATH, MEDIUM_PATH, UPLOAD_PATH};
 
 /// Its configuration file.
 pub fn file(setting: &Setting, access_log: &Path) -> String {
@@ -37,6 +37,7 @@ pub fn file(setting: &Setting, access_log: &Path) -> String {
         .attacked
         .streams
         .map_or_else(String::new, |streams| format!("\n  http2_max_concurrent_streams {streams};"));
+    let pass = if setting.feature == GRPC { "grpc_pass grpc" } else { "proxy_pass http" };
     // Limits on requests per connection would only hold it back.
     format!(
         r#"{module}daemon off;
@@ -61,7 +62,7 @@ http {{
     proxy_set_header Connection "";
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $remote_addr;
-    location / {{ proxy_pass http://app; }}{attack}
+    location / {{ {pass}://app; }}{attack}
     {files}
     {long}
   }}
@@ -149,7 +150,7 @@ fn transport(setting: &Setting) -> (&'static str, String) {
     }
 }
 
-/// Its best way with long answers. Buffered by 4 KiB, as it does otherwise, they take it half as much CPU time again. Those
+/// Its best way with long bodies. Answers that are buffered by 4 KiB, as it does otherwise, take it half as much CPU time again. Those
 /// in its cache go out by sendfile, which makes short ones slower.
 fn long(setting: &Setting) -> String {
     let settings = if setting.feature.caches() {
@@ -158,7 +159,11 @@ fn long(setting: &Setting) -> String {
         "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
     };
     let location = |path| format!("location = {path} {{ proxy_pass http://app; {settings} }}");
-    [MEDIUM_PATH, LARGE_PATH].map(location).join("\n    ")
+    // Bodies of requests are passed on as they come, and not written to a file before.
+    let upload = format!(
+        "location = {UPLOAD_PATH} {{ proxy_pass http://app; proxy_request_buffering off; client_max_body_size 2m; }}"
+    );
+    [location(MEDIUM_PATH), location(LARGE_PATH), upload].join("\n    ")
 }
 
 /// The zone of the cache, and its use: files that stay open.
