@@ -22,7 +22,7 @@ pub struct Config {
     /// Bytes of the encoder's dynamic table at most, as RFC 7541 counts them.
     pub encoder_table_max: u32,
     /// Bytes that may wait in the output before no more DATA is taken and no more input is wanted; smaller
-    /// values than 2,048 mean 2,048.
+    /// values than 2,048 mean 2,048. No DATA is taken either while a part of the output has been sent, and the rest not yet.
     pub output_max: usize,
     /// What the peer may do that leads to nothing.
     pub budget: BudgetConfig,
@@ -80,7 +80,8 @@ impl Config {
             head_limits: HeadLimits::default(),
             block_max: 64 * 1024,
             encoder_table_max: 1024,
-            output_max: 64 * 1024,
+            // Seven turns of 16 KiB, with the headers of their frames and some heads.
+            output_max: 113 * 1024,
             budget: BudgetConfig::default(),
             settings_timeout: Some(Duration::from_secs(10)),
             head_timeout: Some(Duration::from_secs(10)),

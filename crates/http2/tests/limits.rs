@@ -367,3 +367,26 @@ fn a_stream_that_asks_before_it_has_data_is_named_and_forgotten() {
     server.reset(ids[1], Code::CANCEL);
     assert_eq!(server.may_send(ids[1]), Err(CommandError::Gone));
 }
+
+#[test]
+fn nothing_is_added_to_what_a_peer_has_taken_a_part_of() {
+    let mut server = server();
+    let asked = events(&mut server, &frame(HEADERS, WHOLE, 1, &get()));
+    let Some(Event::Head { stream, .. }) = asked.0.first() else { panic!("{asked:?}") };
+    server.respond(*stream, 200, [], false).unwrap();
+    let data = [b'x'; 1000];
+    assert_eq!(server.send_data(*stream, &data, false), Ok(1000));
+    let written = server.output().to_vec();
+    server.lend_output(|| panic!("it has one"));
+    server.sent(written.len() - 300);
+    let buffer = server.withdraw_buffer();
+    assert!(buffer.capacity() >= written.len());
+    assert_eq!(server.output(), &written[written.len() - 300..]);
+    assert_eq!((server.send_data(*stream, &data, true), server.may_send(*stream)), (Ok(0), Ok(0)));
+    assert_eq!(server.next_writable(), None);
+    server.sent(200);
+    assert_eq!((server.output().len(), server.next_writable()), (100, None));
+    server.sent(100);
+    assert_eq!(server.next_writable(), Some(*stream));
+    assert_eq!(server.send_data(*stream, &data, true), Ok(1000));
+}

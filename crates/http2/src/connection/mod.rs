@@ -63,6 +63,8 @@ pub struct Connection {
     output: Vec<u8>,
     /// Bytes at the start of `output` that were sent.
     sent: usize,
+    /// True while the rest of an output is left of which the peer has taken a part.
+    is_backlogged: bool,
     /// The stream that may send now, and how many bytes.
     turn: Option<(u32, usize)>,
     leaving: Leaving,
@@ -117,6 +119,7 @@ impl Connection {
             is_agreed: false,
             output,
             sent: 0,
+            is_backlogged: false,
             turn: None,
             leaving: Leaving::default(),
             timers: Timers::new(&config, now),
@@ -171,6 +174,7 @@ impl Connection {
     pub fn sent(&mut self, bytes: usize) {
         self.sent += bytes;
         debug_assert!(self.sent <= self.output.len(), "more was sent than there was");
+        self.is_backlogged = self.sent < self.output.len();
         if self.sent >= self.output.len() {
             self.output.clear();
             self.sent = 0;
@@ -192,6 +196,14 @@ impl Connection {
     /// Takes the memory of the output away, to be lent again. Nothing must be left in it.
     pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
         (self.output.is_empty() && self.output.capacity() > 0).then(|| std::mem::take(&mut self.output))
+    }
+
+    /// Moves what waits in the output to memory of its own size, and yields the buffer that was lent: for a peer that takes no more
+    /// for now.
+    pub fn withdraw_buffer(&mut self) -> Vec<u8> {
+        let rest = self.output().to_vec();
+        self.sent = 0;
+        std::mem::replace(&mut self.output, rest)
     }
 
     /// False while so much waits in the output that the peer should be read no further until it has taken some of it.

@@ -270,7 +270,8 @@ impl Connection {
 
     /// Room for DATA in the output, headers of frames included.
     fn room(&self) -> usize {
-        self.output_max().saturating_sub(self.output.len() - self.sent)
+        // Much is sent at a time, which costs both sides less; to a peer that takes less than that, nothing is added.
+        if self.is_backlogged { 0 } else { self.output_max().saturating_sub(self.output.len()) }
     }
 
     /// How much of `len` bytes a stream may send now, at least one; or what keeps it from sending.

@@ -47,7 +47,12 @@ impl Wire {
                 Ok(true) => return Poll::Ready(Ok(())),
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.stuck.get_or_insert_with(|| self.session.clock.now());
+                    if self.stuck.is_none() {
+                        self.stuck = Some(self.session.clock.now());
+                        // What waits for a client holds no more memory than it needs.
+                        let buffer = self.session.machine.borrow_mut().withdraw_buffer();
+                        self.session.buffers.give(buffer);
+                    }
                     ready!(self.io.poll_writable(cx))?;
                 }
                 Err(error) => return Poll::Ready(Err(error)),

@@ -31,6 +31,8 @@ pub enum ReadSize {
 
 /// Buffers of a kind kept for later; what comes back beyond is freed.
 const KEPT_MAX: usize = 128;
+/// The same of large ones.
+const LARGE_KEPT_MAX: usize = 24;
 
 /// The buffers of one worker.
 #[derive(Debug, Default)]
@@ -157,15 +159,15 @@ impl Buffers {
 
     /// Takes a buffer back. One that had to grow is freed.
     pub fn give(&self, mut buffer: Vec<u8>) {
-        let kept = match buffer.capacity() {
-            TINY => &self.tiny,
-            SMALL => &self.small,
-            MEDIUM => &self.medium,
-            LARGE => &self.large,
+        let (kept, max) = match buffer.capacity() {
+            TINY => (&self.tiny, KEPT_MAX),
+            SMALL => (&self.small, KEPT_MAX),
+            MEDIUM => (&self.medium, KEPT_MAX),
+            LARGE => (&self.large, LARGE_KEPT_MAX),
             _ => return,
         };
         let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT_MAX {
+        if kept.len() < max {
             buffer.clear();
             kept.push(buffer);
         }
