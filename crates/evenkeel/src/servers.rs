@@ -175,16 +175,21 @@ impl ServerRegistry {
         now: Time,
     ) {
         let has_passed = result.is_ok();
-        let is_published = self.change(pool, now, |servers| servers.health.probed(id, result, now));
+        let metrics = Arc::clone(&self.metrics);
+        let is_published = self.change(pool, now, |servers| {
+            let changes = servers.health.probed(id, result, now);
+            // Before the new state is seen, so that a server is never out for a lag that it is not shown with.
+            let found = servers.health.role(id);
+            metrics.backend(pool, id).set_database(found.map(|found| Database {
+                role: found.role.word(),
+                timeline: found.timeline,
+                lag: found.lag,
+            }));
+            changes
+        });
         if has_passed && !is_published {
             self.pools.get_mut(pool).into_iter().for_each(|servers| servers.passed(id));
         }
-        let found = self.pools.get(pool).and_then(|servers| servers.health.role(id));
-        self.metrics.backend(pool, id).set_database(found.map(|found| Database {
-            role: found.role.word(),
-            timeline: found.timeline,
-            lag: found.lag,
-        }));
     }
 
     /// True while the servers of a pool are checked more often, because none of them has the role that is demanded.
