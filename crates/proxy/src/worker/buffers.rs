@@ -32,7 +32,7 @@ pub enum ReadSize {
 /// Buffers of a kind kept for later; what comes back beyond is freed.
 const KEPT_MAX: usize = 128;
 /// The same of large ones.
-const LARGE_KEPT_MAX: usize = 24;
+const LARGE_KEPT_MAX: usize = 16;
 
 /// The buffers of one worker.
 #[derive(Debug, Default)]
