@@ -22,7 +22,7 @@ pub const LARGE_PATH: &str = "/large";
 pub const MEDIUM_PATH: &str = "/medium";
 /// The target of an answer that is worth compressing: 64 KiB of JSON, as an API has it.
 pub const TEXT_PATH: &str = "/text";
-/// The target of requests with a large body. Any other is as good; proxies that need it are told how to pass that on.
+/// The target of requests with a large body. Any other is as good, but nginx has settings for this one.
 pub const UPLOAD_PATH: &str = "/upload";
 /// The target of an answer of [`MESSAGE_BYTES`], head and body.
 const MESSAGE_PATH: &str = "/message";

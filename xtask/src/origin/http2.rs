@@ -89,12 +89,18 @@ pub async fn serve(mut stream: TcpStream, early: &[u8]) -> std::io::Result<()> {
             let Some(event) = received.event else { break };
             act(&mut connection, &mut answers, event, &head);
         }
-        while let Some(stream) = connection.next_writable() {
-            answer(&mut connection, &mut answers, stream);
+        // What was written makes room for more.
+        loop {
+            while let Some(stream) = connection.next_writable() {
+                answer(&mut connection, &mut answers, stream);
+            }
+            let written = connection.output().len();
+            if written == 0 {
+                break;
+            }
+            stream.write_all(connection.output()).await?;
+            connection.sent(written);
         }
-        let written = connection.output().len();
-        stream.write_all(connection.output()).await?;
-        connection.sent(written);
         if connection.is_finished() {
             return Ok(());
         }

@@ -49,7 +49,7 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.stuck.is_none() {
                         self.stuck = Some(self.session.clock.now());
-                        // What waits for a client holds no more memory than it needs.
+                        // What waits for the peer holds no more memory than it needs.
                         let buffer = self.session.machine.borrow_mut().withdraw_buffer();
                         self.session.buffers.give(buffer);
                     }
