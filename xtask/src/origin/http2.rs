@@ -170,8 +170,9 @@ mod tests {
     use evenkeel_http2::{HeadKind, PREFACE, Request};
     use tokio::net::TcpListener;
 
-    /// What a call to `path` is answered with: the bytes of each DATA frame, and whether trailers followed.
-    async fn call(path: &str) -> (Vec<usize>, bool) {
+    /// What so many calls to `path` at once are answered with, of a client that says nothing more: bytes of data, and how many trailers
+    /// followed.
+    async fn calls(path: &str, count: usize) -> (usize, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -185,9 +186,12 @@ mod tests {
         let mut client = Connection::client(Config::client(), Time::ZERO);
         let [method, scheme, authority] = [b"POST".as_slice(), b"http", b"a"];
         let request = Request { method, scheme, authority, path: path.as_bytes(), protocol: b"" };
-        let stream = client.request(&request, [], false).unwrap();
-        client.send_data(stream, &MESSAGE, true).unwrap();
-        let (mut head, mut frames, mut buffer) = (Head::new(), Vec::new(), vec![0; PIECE]);
+        for _ in 0..count {
+            let stream = client.request(&request, [], false).unwrap();
+            client.send_data(stream, &MESSAGE, true).unwrap();
+        }
+        let (mut head, mut buffer) = (Head::new(), vec![0; PIECE]);
+        let (mut bytes, mut trailers, mut ended) = (0, 0, 0);
         loop {
             let written = client.output().len();
             socket.write_all(client.output()).await.unwrap();
@@ -201,17 +205,18 @@ mod tests {
                 match received.event {
                     Some(Event::Head { kind: HeadKind::Trailers, .. }) => {
                         assert_eq!(head.field(b"grpc-status"), Some(b"0".as_slice()));
-                        return (frames, true);
+                        (trailers, ended) = (trailers + 1, ended + 1);
                     }
                     Some(Event::Data { data, ends, .. }) => {
-                        frames.push(data.len());
-                        if ends {
-                            return (frames, false);
-                        }
+                        bytes += data.len();
+                        ended += usize::from(ends);
                     }
                     Some(_) => {}
                     None => break,
                 }
+            }
+            if ended == count {
+                return (bytes, trailers);
             }
         }
     }
@@ -220,10 +225,10 @@ mod tests {
     fn each_call_has_its_answer() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            assert_eq!(call("/").await, (vec![SMALL_BODY], false));
-            assert_eq!(call(UNARY_PATH).await, (vec![133], true));
-            let (frames, has_trailers) = call(STREAM_PATH).await;
-            assert_eq!((frames.iter().sum::<usize>(), has_trailers), (133 * STREAMED, true));
+            assert_eq!(calls("/", 1).await, (SMALL_BODY, 0));
+            assert_eq!(calls(UNARY_PATH, 1).await, (MESSAGE.len(), 1));
+            // More than is written at a time.
+            assert_eq!(calls(STREAM_PATH, 32).await, (32 * STREAMED * MESSAGE.len(), 32));
         });
     }
 }
